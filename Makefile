@@ -1,0 +1,67 @@
+# Everything happens in .venv, which any target makes when it is missing.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NATIVE := build/native
+
+.PHONY: demo test check native-test python-test bench format clean
+
+## Train on real measurements, forecast them, draw the pictures.
+demo: $(VENV)/demo
+	$(BIN)/python examples/demo.py
+
+## All checks and all tests.
+test: check native-test python-test
+
+## Style, formatting and types.
+check: $(VENV)/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	git ls-files '*.cpp' '*.hpp' | xargs $(BIN)/clang-format --dry-run --Werror
+
+python-test: $(VENV)/test
+	$(BIN)/python -m pytest
+
+native-test: $(VENV)/test
+	$(BIN)/cmake -G Ninja -S . -B $(NATIVE) -DCMAKE_BUILD_TYPE=Release \
+	  -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DPython_EXECUTABLE=$(abspath $(BIN))/python \
+	  -DGPRAT_BUILD_PYTHON=OFF -DGPRAT_BUILD_TESTS=ON -DGPRAT_BUILD_BENCHMARKS=ON \
+	  -DGPRAT_WARNINGS_AS_ERRORS=ON
+	$(BIN)/cmake --build $(NATIVE)
+	$(BIN)/ctest --test-dir $(NATIVE) --output-on-failure
+
+## The speed and memory table of the README, measured on this machine.
+bench: native-test
+	$(BIN)/python -m benchmarks
+
+format: $(VENV)/test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	git ls-files '*.cpp' '*.hpp' | xargs $(BIN)/clang-format -i
+
+clean:
+	rm -rf $(VENV) build demo_output
+
+# The editable install is repeated when anything compiled has changed.
+SOURCES := pyproject.toml CMakeLists.txt $(wildcard cmake/*.cmake) \
+  $(shell find core bindings -name '*.[ch]pp' -o -name CMakeLists.txt)
+
+$(VENV)/pip: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --group build
+	touch $@
+
+$(VENV)/gprat: $(VENV)/pip $(SOURCES)
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable . \
+	  --config-settings=cmake.define.GPRAT_WARNINGS_AS_ERRORS=ON
+	touch $@
+
+$(VENV)/demo: $(VENV)/gprat
+	$(BIN)/python -m pip install --quiet --group demo
+	touch $@
+
+$(VENV)/test: $(VENV)/gprat
+	$(BIN)/python -m pip install --quiet --group test
+	touch $@
