@@ -1,0 +1,34 @@
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+#include "gprat/types.hpp"
+
+namespace gprat {
+
+/// The matrix has no Cholesky factor: the leading minor that ends at row `pivot` (from 0) is not
+/// positive, or not finite when `is_finite` is false.
+class NotPositiveDefinite : public std::runtime_error {
+public:
+    NotPositiveDefinite(index_t pivot_, bool is_finite_)
+        : std::runtime_error("matrix is not positive definite at row " + std::to_string(pivot_)),
+          pivot(pivot_),
+          is_finite(is_finite_) {}
+
+    index_t pivot;
+    bool is_finite;
+};
+
+/// The work was cancelled from outside before it was complete.
+class Cancelled : public std::runtime_error {
+public:
+    Cancelled() : std::runtime_error("the operation was cancelled") {}
+};
+
+class InvalidArgument : public std::invalid_argument {
+public:
+    using std::invalid_argument::invalid_argument;
+};
+
+}  // namespace gprat

@@ -1,0 +1,23 @@
+#pragma once
+
+#include "gprat/types.hpp"
+
+namespace gprat::tasks {
+
+/// What a task is, for people and pictures: the operation and the tile that it writes.
+struct TaskLabel {
+    const char* name;  ///< a string literal
+    index_t row = 0;
+    index_t column = 0;
+};
+
+/// Told of the start and end of every task, on the thread that runs it, while others run: must be
+/// thread-safe and quick. It watches and never waits.
+class Observer {
+public:
+    virtual ~Observer() = default;
+    virtual void task_started(const TaskLabel& label, int thread) = 0;
+    virtual void task_finished(const TaskLabel& label, int thread) = 0;
+};
+
+}  // namespace gprat::tasks

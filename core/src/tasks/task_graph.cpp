@@ -1,0 +1,282 @@
+#include "gprat/tasks/task_graph.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+#include "gprat/error.hpp"
+#include "gprat/tasks/floating_point_mode.hpp"
+#include "gprat/tasks/ready_queue.hpp"
+#include "gprat/tasks/recorder.hpp"
+#include "gprat/tasks/runtime.hpp"
+#include "gprat/tasks/worker_pool.hpp"
+
+namespace gprat::tasks {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kPollInterval = std::chrono::milliseconds(50);
+
+/// Tasks that may wait at a time: bounds the memory of the graph, far above any lookahead's need.
+constexpr index_t kMaxOutstanding = 1 << 16;
+
+int worker_count(const RunOptions& options, const WorkerPool* pool) {
+    if (pool == nullptr) return 1;
+    return options.threads > 0 ? std::min(options.threads, pool->threads()) : pool->threads();
+}
+
+}  // namespace
+
+/// Who last wrote a piece of data, and who has read it since.
+struct Access {
+    TaskGraph::Task* writer = nullptr;
+    std::vector<TaskGraph::Task*> readers;
+};
+
+struct TaskGraph::Scheduler {
+    explicit Scheduler(const RunOptions& options_)
+        : options(options_),
+          lease(Runtime::instance()),
+          workers(worker_count(options, lease.pool())),
+          arena(workers > 1 ? lease.pool()->arena(workers) : nullptr),
+          ready(workers),
+          observer(current_observer()),
+          next_poll(Clock::now() + kPollInterval) {}
+
+    // The thread that adds.
+    void connect(Task& task, std::span<const Handle> reads, std::span<const Handle> writes);
+    void forget(Access& access);
+    void throttle();
+    void wait_until(index_t outstanding_at_most);
+    void wait_inline_while_suspended();
+    void drain();
+    void poll();
+
+    // Any thread.
+    void make_ready(Task* task, std::size_t worker);
+    void work();
+    bool finish(Task* task, std::size_t worker);
+    void execute(const TaskLabel& label, int worker, const std::function<void()>& body);
+    void fail(std::exception_ptr error);
+
+    RunOptions options;
+    Runtime::Lease lease;
+    int workers;
+    std::shared_ptr<WorkerPool::Arena> arena;
+    ReadyQueue ready;
+    std::shared_ptr<Observer> observer;
+    Clock::time_point next_poll;
+
+    std::vector<Access> accesses;
+    index_t added = 0;
+    std::atomic<index_t> outstanding{0};
+    std::atomic<int> active_workers{0};
+    std::atomic<index_t> wake_at{-1};
+    std::atomic<bool> cancelled{false};
+
+    std::mutex mutex;
+    std::condition_variable progress;
+    std::exception_ptr error;
+};
+
+TaskGraph::TaskGraph(const RunOptions& options)
+    : scheduler_(std::make_unique<Scheduler>(options)), inline_(scheduler_->arena == nullptr) {}
+
+TaskGraph::~TaskGraph() {
+    auto& scheduler = *scheduler_;
+    if (!inline_) {
+        cancel();
+        scheduler.options.should_cancel = nullptr;
+        scheduler.drain();
+    }
+    for (auto& access : scheduler.accesses) scheduler.forget(access);
+}
+
+int TaskGraph::threads() const { return scheduler_->workers; }
+
+Handle TaskGraph::new_handles(index_t count) {
+    auto& accesses = scheduler_->accesses;
+    const auto first = static_cast<Handle>(accesses.size());
+    if (!inline_) accesses.resize(accesses.size() + static_cast<std::size_t>(count));
+    return first;
+}
+
+void TaskGraph::run_inline(const TaskLabel& label, const std::function<void()>& function) {
+    auto& scheduler = *scheduler_;
+    if (Clock::now() >= scheduler.next_poll) scheduler.poll();
+    scheduler.wait_inline_while_suspended();
+    scheduler.execute(label, 0, function);
+}
+
+void TaskGraph::submit(std::unique_ptr<Task> task, std::span<const Handle> reads,
+                       std::span<const Handle> writes) {
+    auto& scheduler = *scheduler_;
+    scheduler.throttle();
+    task->sequence = scheduler.added++;
+    scheduler.connect(*task, reads, writes);
+    scheduler.outstanding.fetch_add(1, std::memory_order_relaxed);
+    Task* added = task.release();
+    if (added->pending.fetch_sub(1, std::memory_order_acq_rel) == 1)
+        scheduler.make_ready(added, static_cast<std::size_t>(added->sequence));
+}
+
+void TaskGraph::run() {
+    auto& scheduler = *scheduler_;
+    if (!inline_) scheduler.drain();
+    const std::lock_guard lock(scheduler.mutex);
+    if (scheduler.error) std::rethrow_exception(std::exchange(scheduler.error, nullptr));
+    if (scheduler.cancelled) throw Cancelled();
+}
+
+void TaskGraph::cancel() { scheduler_->cancelled.store(true, std::memory_order_release); }
+
+void TaskGraph::Scheduler::connect(Task& task, std::span<const Handle> reads,
+                                   std::span<const Handle> writes) {
+    std::size_t edges = 0;
+    for (const Handle handle : reads) edges += accesses[handle].writer != nullptr;
+    for (const Handle handle : writes)
+        edges += (accesses[handle].writer != nullptr) + accesses[handle].readers.size();
+    task.incoming.reserve(edges);
+
+    for (const Handle handle : reads) {
+        auto& [writer, readers] = accesses[handle];
+        if (writer) writer->precede(task);
+        // Readers that are done order nothing any more: drop them when the list would grow.
+        if (readers.size() == readers.capacity())
+            std::erase_if(readers, [](Task* reader) {
+                const bool finished = reader->is_finished();
+                if (finished) reader->release();
+                return finished;
+            });
+        readers.push_back(&task);
+        task.retain();
+    }
+    for (const Handle handle : writes) {
+        auto& access = accesses[handle];
+        if (access.writer) access.writer->precede(task);
+        for (Task* reader : access.readers)
+            if (reader != &task) reader->precede(task);
+        forget(access);
+        access.writer = &task;
+        task.retain();
+    }
+}
+
+void TaskGraph::Scheduler::forget(Access& access) {
+    if (access.writer) access.writer->release();
+    for (Task* reader : access.readers) reader->release();
+    access.writer = nullptr;
+    access.readers.clear();
+}
+
+void TaskGraph::Scheduler::throttle() {
+    if (outstanding.load(std::memory_order_relaxed) >= kMaxOutstanding)
+        wait_until(kMaxOutstanding / 2);
+    // A look at the clock for every task would cost as much as scheduling it.
+    if (added % 64 == 0 && Clock::now() >= next_poll) poll();
+}
+
+void TaskGraph::Scheduler::wait_until(index_t outstanding_at_most) {
+    const auto done = [&] { return outstanding.load() <= outstanding_at_most; };
+    wake_at.store(outstanding_at_most);
+    std::unique_lock lock(mutex);
+    while (!progress.wait_for(lock, kPollInterval, done)) {
+        lock.unlock();
+        poll();
+        lock.lock();
+    }
+    wake_at.store(-1);
+}
+
+// A worker that has ended the last task may still be on its way out of `work`.
+void TaskGraph::Scheduler::drain() {
+    wait_until(0);
+    while (active_workers.load(std::memory_order_acquire) > 0) std::this_thread::yield();
+}
+
+// While suspended, the thread that adds is the one that would compute.
+void TaskGraph::Scheduler::wait_inline_while_suspended() {
+    while (Runtime::instance().is_suspended() && !cancelled) {
+        std::this_thread::sleep_for(kPollInterval);
+        poll();
+    }
+}
+
+void TaskGraph::Scheduler::poll() {
+    if (options.should_cancel && options.should_cancel())
+        cancelled.store(true, std::memory_order_release);
+    next_poll = Clock::now() + kPollInterval;
+}
+
+void TaskGraph::Scheduler::make_ready(Task* task, std::size_t worker) {
+    ready.push(task, worker);
+    active_workers.fetch_add(1, std::memory_order_relaxed);
+    arena->enqueue([](void* self) { static_cast<Scheduler*>(self)->work(); }, this);
+}
+
+/// One visit of a worker: takes the most urgent task, and goes on as long as the task that it ends
+/// makes another one ready. Each visit stands for exactly one ready task, so `pop` always finds.
+void TaskGraph::Scheduler::work() {
+    const auto worker = static_cast<std::size_t>(WorkerPool::Arena::current_worker());
+    bool has_next = true;
+    while (has_next) {
+        Task* task = ready.pop(worker);
+        execute(task->label, static_cast<int>(worker), [task] { task->execute(); });
+        has_next = finish(task, worker);
+    }
+    // The last act of a visit: afterwards the graph may be gone.
+    active_workers.fetch_sub(1, std::memory_order_release);
+}
+
+/// Releases the successors; true if one of them is ready and left for this worker.
+bool TaskGraph::Scheduler::finish(Task* task, std::size_t worker) {
+    bool has_next = false;
+    auto* edge = task->successors.exchange(Task::closed(), std::memory_order_acq_rel);
+    while (edge != nullptr) {
+        // The edge lives in the successor, which may be gone once it has been released.
+        auto* const next = edge->next;
+        Task* const successor = edge->successor;
+        if (successor->pending.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+            if (has_next) {
+                make_ready(successor, worker);
+            } else {
+                ready.push(successor, worker);
+                has_next = true;
+            }
+        }
+        edge = next;
+    }
+    task->release();
+    if (outstanding.fetch_sub(1) - 1 <= wake_at.load()) {
+        const std::lock_guard lock(mutex);
+        progress.notify_all();
+    }
+    return has_next;
+}
+
+void TaskGraph::Scheduler::execute(const TaskLabel& label, int worker,
+                                   const std::function<void()>& body) {
+    Runtime::instance().wait_while_suspended(cancelled);
+    if (cancelled.load(std::memory_order_acquire)) return;
+    if (observer) observer->task_started(label, worker);
+    try {
+        const FlushSubnormals flush;
+        body();
+    } catch (...) {
+        fail(std::current_exception());
+    }
+    if (observer) observer->task_finished(label, worker);
+}
+
+void TaskGraph::Scheduler::fail(std::exception_ptr failure) {
+    const std::lock_guard lock(mutex);
+    if (!error) error = std::move(failure);
+    cancelled.store(true, std::memory_order_release);
+}
+
+}  // namespace gprat::tasks

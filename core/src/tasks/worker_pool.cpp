@@ -1,0 +1,64 @@
+#include "gprat/tasks/worker_pool.hpp"
+
+#include <tbb/global_control.h>
+#include <tbb/info.h>
+#include <tbb/task_arena.h>
+
+#include <map>
+#include <mutex>
+
+namespace gprat::tasks {
+
+struct WorkerPool::Arena::Implementation {
+    // No slot is reserved for callers: they wait, and all slots are for workers.
+    explicit Implementation(int threads) : arena(threads, /*reserved_for_masters=*/0) {
+        arena.initialize();
+    }
+    tbb::task_arena arena;
+};
+
+WorkerPool::Arena::Arena(int threads)
+    : threads_(threads), implementation_(std::make_unique<Implementation>(threads)) {}
+
+WorkerPool::Arena::~Arena() = default;
+
+void WorkerPool::Arena::enqueue(void (*work)(void*), void* context) {
+    implementation_->arena.enqueue([work, context] { work(context); });
+}
+
+int WorkerPool::Arena::current_worker() { return tbb::this_task_arena::current_thread_index(); }
+
+struct WorkerPool::Implementation {
+    // oneTBB counts the calling thread among its threads; here the caller only waits.
+    explicit Implementation(int threads)
+        : scheduler(tbb::attach{}),
+          parallelism(tbb::global_control::max_allowed_parallelism,
+                      static_cast<std::size_t>(threads) + 1) {}
+
+    // Joins the worker threads; they would otherwise linger after stop().
+    ~Implementation() {
+        arenas.clear();
+        tbb::finalize(scheduler, std::nothrow);
+    }
+
+    tbb::task_scheduler_handle scheduler;
+    tbb::global_control parallelism;
+    std::mutex mutex;
+    std::map<int, std::shared_ptr<Arena>> arenas;
+};
+
+WorkerPool::WorkerPool(int threads)
+    : threads_(threads), implementation_(std::make_unique<Implementation>(threads)) {}
+
+WorkerPool::~WorkerPool() = default;
+
+std::shared_ptr<WorkerPool::Arena> WorkerPool::arena(int threads) {
+    const std::lock_guard lock(implementation_->mutex);
+    auto& arena = implementation_->arenas[threads];
+    if (!arena) arena = std::make_shared<Arena>(threads);
+    return arena;
+}
+
+int available_processors() { return tbb::info::default_concurrency(); }
+
+}  // namespace gprat::tasks
