@@ -1,0 +1,54 @@
+#pragma once
+
+#include <memory>
+#include <mutex>
+
+#include "gprat/gp/conditioning.hpp"
+#include "gprat/gp/problem.hpp"
+#include "gprat/tasks/task_graph.hpp"
+
+namespace gprat::gp {
+
+/// A Gaussian process given its data. The factor is computed by the first call that needs it, in
+/// one graph with that call's own tasks, and kept. Several threads may call at the same time.
+///
+/// Outputs are row-major arrays as NumPy has them: means m × outputs, covariance m × m.
+template <class T>
+class Posterior {
+public:
+    explicit Posterior(Problem<T> problem);
+
+    const Problem<T>& problem() const { return problem_; }
+
+    /// K(X*, X)·α (R&W 2006, eq. 2.25).
+    void predict_mean(covariance::Points<T> points, T* mean, const tasks::RunOptions& options);
+
+    /// Mean, and the variance of the latent function, k(x, x) − ‖L⁻¹k(X, x)‖² (eq. 2.26).
+    /// Rounding never makes it negative. Works in blocks of points: memory n × block.
+    void predict_variance(covariance::Points<T> points, T* mean, T* variance,
+                          const tasks::RunOptions& options);
+
+    /// Mean and full covariance, K** − VᵀV with V = L⁻¹K(X, X*): memory n·m + m².
+    void predict_covariance(covariance::Points<T> points, T* mean, T* covariance,
+                            const tasks::RunOptions& options);
+
+    /// Overwrites the columns of B (n × r) with K⁻¹·B.
+    void solve(MatrixView<T> b, const tasks::RunOptions& options);
+
+    /// Writes L, with zeros above the diagonal.
+    void cholesky(MatrixView<T> dense, const tasks::RunOptions& options);
+
+    /// K⁻¹·Y and the scalars; computes the factor if need be.
+    const Conditioning<T>& conditioning(const tasks::RunOptions& options);
+
+private:
+    /// Runs what `add(graph, operands)` adds, after the factorisation where that's still due.
+    template <class AddTasks>
+    void run(const tasks::RunOptions& options, double flops, AddTasks&& add);
+
+    Problem<T> problem_;
+    std::timed_mutex mutex_;
+    std::unique_ptr<Conditioning<T>> conditioning_;
+};
+
+}  // namespace gprat::gp

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <type_traits>
+
+#include "gprat/types.hpp"
+
+/// Dense operations on one tile, each on the calling thread alone; any number of threads may call
+/// them at once. Equal shapes and values give equal bits, wherever the operands lie.
+///
+/// T is float or double. Views without rows or columns are fine, and nothing is done to them. A
+/// triangular operand L is lower; what lies above its diagonal is neither used nor changed.
+namespace gprat::blas {
+
+enum class Op { none, transpose };
+enum class Side { left, right };
+
+/// Holds the underlying library to one thread: the parallelism is between tiles, not within.
+/// Further calls do nothing.
+void initialise();
+
+/// An operand that is only read: T is deduced from the operand that is written.
+template <class T>
+using Input = MatrixView<const std::type_identity_t<T>>;
+
+template <class T>
+using Scalar = std::type_identity_t<T>;
+
+/// C := β·C + α·op(A)·op(B). With β = 0, C is only written.
+template <class T>
+void gemm(Op op_a, Op op_b, Scalar<T> alpha, Input<T> a, Input<T> b, Scalar<T> beta,
+          MatrixView<T> c);
+
+/// Lower triangle of C := β·C + α·A·Aᵀ, or α·Aᵀ·A for Op::transpose.
+template <class T>
+void syrk(Op op, Scalar<T> alpha, Input<T> a, Scalar<T> beta, MatrixView<T> c);
+
+/// B := op(L)·B, or B·op(L) for Side::right.
+template <class T>
+void trmm(Side side, Op op, Input<T> l, MatrixView<T> b);
+
+/// B := α·op(L)⁻¹·B, or α·B·op(L)⁻¹ for Side::right.
+template <class T>
+void trsm(Side side, Op op, Scalar<T> alpha, Input<T> l, MatrixView<T> b);
+
+/// Overwrites the lower triangle of A with its Cholesky factor. Returns −1, or else the first row
+/// (from 0) whose pivot is not positive and finite; that pivot then stands on the diagonal there.
+template <class T>
+[[nodiscard]] index_t potrf(MatrixView<T> a);
+
+/// L := L⁻¹.
+template <class T>
+void trtri(MatrixView<T> l);
+
+/// Overwrites the lower triangle that holds L with that of Lᵀ·L.
+template <class T>
+void lauum(MatrixView<T> l);
+
+}  // namespace gprat::blas

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include "gprat/types.hpp"
+
+namespace gprat {
+
+namespace detail {
+struct FreePages {
+    void operator()(void* memory) const;
+};
+std::unique_ptr<void, FreePages> allocate_pages(std::size_t bytes);
+}  // namespace detail
+
+/// Uninitialised memory for `size` numbers, aligned to a cache line, on huge pages where it's
+/// large. Pages are touched first, and so placed, by the thread that first writes to them.
+template <class T>
+class Buffer {
+public:
+    Buffer() = default;
+    explicit Buffer(index_t size)
+        : memory_(detail::allocate_pages(static_cast<std::size_t>(size) * sizeof(T))),
+          size_(size) {}
+
+    T* data() const { return static_cast<T*>(memory_.get()); }
+    index_t size() const { return size_; }
+    T& operator[](index_t i) const { return data()[i]; }
+
+private:
+    std::unique_ptr<void, detail::FreePages> memory_;
+    index_t size_ = 0;
+};
+
+/// Memory of at least `size` numbers that belongs to this thread until its next call of
+/// `thread_scratch`; a tile task's workspace, kept from task to task.
+template <class T>
+T* thread_scratch(index_t size) {
+    thread_local Buffer<T> scratch;
+    if (scratch.size() < size) scratch = Buffer<T>(size);
+    return scratch.data();
+}
+
+}  // namespace gprat

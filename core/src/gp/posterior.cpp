@@ -1,0 +1,131 @@
+#include "gprat/gp/posterior.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include "gprat/error.hpp"
+#include "gprat/gp/predict.hpp"
+#include "gprat/linalg/solve.hpp"
+
+namespace gprat::gp {
+
+namespace {
+
+template <class T>
+void copy_lower(const TiledMatrix<T>& factor, index_t i, index_t j, MatrixView<T> dense) {
+    const auto& layout = factor.layout();
+    const auto tile = factor.tile(i, j);
+    const auto target = dense.block(layout.begin(i), layout.begin(j), tile.rows, tile.cols);
+    for (index_t c = 0; c < tile.cols; ++c) {
+        const index_t above = i == j ? c : 0;
+        std::fill_n(target.column(c), above, T(0));
+        std::copy(tile.column(c) + above, tile.column(c) + tile.rows, target.column(c) + above);
+    }
+    if (i == j) return;
+    const auto mirror = dense.block(layout.begin(j), layout.begin(i), tile.cols, tile.rows);
+    for (index_t c = 0; c < mirror.cols; ++c) std::fill_n(mirror.column(c), mirror.rows, T(0));
+}
+
+std::unique_lock<std::timed_mutex> lock_unless_cancelled(std::timed_mutex& mutex,
+                                                         const tasks::RunOptions& options) {
+    std::unique_lock lock(mutex, std::defer_lock);
+    while (!lock.try_lock_for(std::chrono::milliseconds(50)))
+        if (options.should_cancel && options.should_cancel()) throw Cancelled();
+    return lock;
+}
+
+}  // namespace
+
+template <class T>
+Posterior<T>::Posterior(Problem<T> problem) : problem_(std::move(problem)) {}
+
+template <class T>
+template <class AddTasks>
+void Posterior<T>::run(const tasks::RunOptions& options, double flops, AddTasks&& add) {
+    auto lock = lock_unless_cancelled(mutex_, options);
+    if (conditioning_) {
+        // Others may use the factor at the same time: it doesn't change any more.
+        lock.unlock();
+        tasks::TaskGraph graph(with_threads_for(options, flops));
+        add(graph, ConditioningOperands<T>(graph, *conditioning_));
+        return;
+    }
+    const auto n = static_cast<double>(problem_.size());
+    auto conditioning = std::make_unique<Conditioning<T>>(problem_);
+    tasks::TaskGraph graph(with_threads_for(options, flops + n * n * n / 3.0));
+    const ConditioningOperands<T> operands(graph, *conditioning);
+    add_conditioning(graph, problem_, *conditioning, operands);
+    add(graph, operands);
+    conditioning_ = std::move(conditioning);
+}
+
+template <class T>
+void Posterior<T>::predict_mean(covariance::Points<T> points, T* mean,
+                                const tasks::RunOptions& options) {
+    run(options, prediction_flops(problem_, points.count, Prediction::mean),
+        [&](tasks::TaskGraph& graph, const ConditioningOperands<T>& operands) {
+            add_predict_mean(graph, problem_, operands, points, mean);
+            graph.run();
+        });
+}
+
+template <class T>
+void Posterior<T>::predict_variance(covariance::Points<T> points, T* mean, T* variance,
+                                    const tasks::RunOptions& options) {
+    run(options, prediction_flops(problem_, points.count, Prediction::variance),
+        [&](tasks::TaskGraph& graph, const ConditioningOperands<T>& operands) {
+            VarianceWorkspace<T> workspace(problem_, points.count, graph.threads());
+            add_predict_variance(graph, problem_, operands, points, mean, variance, workspace);
+            graph.run();
+        });
+}
+
+template <class T>
+void Posterior<T>::predict_covariance(covariance::Points<T> points, T* mean, T* covariance,
+                                      const tasks::RunOptions& options) {
+    run(options, prediction_flops(problem_, points.count, Prediction::covariance),
+        [&](tasks::TaskGraph& graph, const ConditioningOperands<T>& operands) {
+            const Buffer<T> v(problem_.size() * points.count);
+            add_predict_covariance(graph, problem_, operands, points, mean, covariance, v);
+            graph.run();
+        });
+}
+
+template <class T>
+void Posterior<T>::solve(MatrixView<T> b, const tasks::RunOptions& options) {
+    const auto n = static_cast<double>(problem_.size());
+    run(options, 2.0 * n * n * static_cast<double>(b.cols),
+        [&](tasks::TaskGraph& graph, const ConditioningOperands<T>& operands) {
+            const auto& l = operands.factor;
+            const auto rank = rank_after_conditioning(l.layout());
+            const BlockOperand<T> block(graph, b, l.layout());
+            add_solve_lower(graph, rank, l, block);
+            add_solve_lower_transposed(graph, rank, l, block);
+            graph.run();
+        });
+}
+
+template <class T>
+void Posterior<T>::cholesky(MatrixView<T> dense, const tasks::RunOptions& options) {
+    const auto n = static_cast<double>(problem_.size());
+    run(options, n * n, [&](tasks::TaskGraph& graph, const ConditioningOperands<T>& operands) {
+        const auto& l = operands.factor;
+        const auto rank = rank_after_conditioning(l.layout());
+        for (index_t i = 0; i < l.layout().tiles(); ++i)
+            for (index_t j = 0; j <= i; ++j)
+                graph.add({"copy_factor", i, j}, rank, {l.handle(i, j)}, {},
+                          [&matrix = l.matrix, i, j, dense] { copy_lower(matrix, i, j, dense); });
+        graph.run();
+    });
+}
+
+template <class T>
+const Conditioning<T>& Posterior<T>::conditioning(const tasks::RunOptions& options) {
+    run(options, 0.0, [](tasks::TaskGraph& graph, const ConditioningOperands<T>&) { graph.run(); });
+    return *conditioning_;
+}
+
+template class Posterior<float>;
+template class Posterior<double>;
+
+}  // namespace gprat::gp

@@ -1,0 +1,232 @@
+#include "gprat/gp/predict.hpp"
+
+#include <algorithm>
+
+#include "gprat/linalg/access_list.hpp"
+#include "gprat/linalg/blas.hpp"
+#include "gprat/linalg/solve.hpp"
+
+namespace gprat::gp {
+
+namespace {
+
+using covariance::Pairing;
+using covariance::Points;
+using covariance::Region;
+
+// Test points and training points that a task of the mean takes at a time: the kernel's values
+// stay in the second-level cache.
+constexpr index_t kMeanPoints = 128;
+constexpr index_t kMeanRows = 512;
+
+// Columns of V that one task updates: as wide as GEMM likes, whatever the tile size.
+constexpr index_t kVarianceBlock = 512;
+
+/// mean (points × outputs, row-major) += Aᵀ·B, with A (rows × points) and B (rows × outputs).
+template <class T>
+void add_products(MatrixView<const T> a, MatrixView<const T> b, T* mean) {
+    if (b.cols == 1) {
+        blas::gemm(blas::Op::transpose, blas::Op::none, T(1), a, b, T(1),
+                   MatrixView<T>(mean, a.cols, 1));
+    } else {
+        blas::gemm(blas::Op::transpose, blas::Op::none, T(1), b, a, T(1),
+                   MatrixView<T>(mean, b.cols, a.cols));
+    }
+}
+
+template <class T>
+void predict_mean_of_block(const Problem<T>& problem, MatrixView<const T> alpha, Points<T> points,
+                           T* mean) {
+    std::fill_n(mean, points.count * alpha.cols, T(0));
+    for (index_t begin = 0; begin < problem.size(); begin += kMeanRows) {
+        const index_t end = std::min(begin + kMeanRows, problem.size());
+        const MatrixView<T> k(thread_scratch<T>(kMeanRows * points.count), end - begin,
+                              points.count);
+        problem.kernel.evaluate(slice(problem.inputs, begin, end), points, Pairing::cross,
+                                Region::full, k);
+        add_products<T>(k, alpha.block(begin, 0, end - begin, alpha.cols), mean);
+    }
+}
+
+template <class T>
+void add_squared_norms(MatrixView<const T> v, double* sums) {
+    for (index_t j = 0; j < v.cols; ++j) {
+        double sum = 0.0;
+        for (index_t i = 0; i < v.rows; ++i) {
+            const auto value = static_cast<double>(v(i, j));
+            sum += value * value;
+        }
+        sums[j] += sum;
+    }
+}
+
+template <class T>
+void prior_minus_explained(const Problem<T>& problem, Points<T> points, const double* explained,
+                           T* variance) {
+    problem.kernel.diagonal(points, variance);
+    for (index_t j = 0; j < points.count; ++j)
+        variance[j] = static_cast<T>(
+            std::max(0.0, static_cast<double>(variance[j]) - explained[j]));
+}
+
+/// Adds V := L⁻¹K(X, points) and mean := Vᵀ·L⁻¹Y, which is K(points, X)·α without waiting for α.
+template <class T>
+void add_whitened_block(tasks::TaskGraph& graph, tasks::Rank rank, const Problem<T>& problem,
+                        const ConditioningOperands<T>& operands, Points<T> points,
+                        const BlockOperand<T>& v, tasks::Handle result, index_t q, T* mean) {
+    const auto layout = problem.layout();
+    for (index_t i = 0; i < layout.tiles(); ++i)
+        graph.add({"cross_covariance", i, q}, rank, {}, {v.handle(i)},
+                  [&problem, layout, points, v, i] {
+                      problem.kernel.evaluate(tile_points(problem.inputs, layout, i), points,
+                                              Pairing::cross, Region::full, v.row(i));
+                  });
+    add_solve_lower(graph, rank, operands.factor, v);
+    graph.add({"clear_mean", 0, q}, rank, {}, {result}, [mean, size = points.count * problem.outputs()] {
+        std::fill_n(mean, size, T(0));
+    });
+    for (index_t i = 0; i < layout.tiles(); ++i)
+        graph.add({"mean", i, q}, rank, {v.handle(i), operands.whitened.handle(i)}, {result},
+                  [v, z = operands.whitened, i, mean] {
+                      add_products<T>(v.row(i), z.row(i), mean);
+                  });
+}
+
+/// covariance tile (p, q) := k(X*_p, X*_q) − V_pᵀV_q, and its mirror image.
+template <class T>
+void explain_covariance_tile(const Problem<T>& problem, Points<T> rows, Points<T> cols,
+                             MatrixView<const T> v_rows, MatrixView<const T> v_cols,
+                             MatrixView<T> tile, MatrixView<T> mirror) {
+    const bool diagonal = rows.first == cols.first;
+    problem.kernel.evaluate(rows, cols, Pairing::same_set,
+                            diagonal ? Region::lower : Region::full, tile);
+    if (diagonal) {
+        blas::syrk(blas::Op::transpose, T(-1), v_rows, T(1), tile);
+        for (index_t r = 0; r < tile.rows; ++r) tile(r, r) = std::max(tile(r, r), T(0));
+    } else {
+        blas::gemm(blas::Op::transpose, blas::Op::none, T(-1), v_rows, v_cols, T(1), tile);
+    }
+    for (index_t c = 0; c < tile.cols; ++c)
+        for (index_t r = diagonal ? c + 1 : 0; r < tile.rows; ++r) mirror(c, r) = tile(r, c);
+}
+
+}  // namespace
+
+template <class T>
+double prediction_flops(const Problem<T>& problem, index_t m, Prediction prediction) {
+    const auto n = static_cast<double>(problem.size());
+    const auto points = static_cast<double>(m);
+    const double entries = 10.0 * n * points;
+    if (prediction == Prediction::mean) return entries;
+    const double variance = entries + n * n * points;
+    return prediction == Prediction::variance ? variance : variance + n * points * points;
+}
+
+template <class T>
+VarianceWorkspace<T>::VarianceWorkspace(const Problem<T>& problem, index_t m, int threads)
+    : n(problem.size()),
+      blocks(m, kVarianceBlock),
+      slots(std::clamp<index_t>(blocks.tiles(), 1, threads + 1)),
+      v(slots * n * blocks.tile_size()),
+      explained(m) {}
+
+template <class T>
+void add_predict_mean(tasks::TaskGraph& graph, const Problem<T>& problem,
+                      const ConditioningOperands<T>& operands, Points<T> points, T* mean) {
+    const TileLayout blocks(points.count, kMeanPoints);
+    const auto rank = rank_after_conditioning(problem.layout());
+    for (index_t q = 0; q < blocks.tiles(); ++q)
+        graph.add({"mean", 0, q}, rank, {operands.all_weights}, {},
+                  [&problem, alpha = operands.weights.values,
+                   block = tile_points(points, blocks, q),
+                   target = mean + blocks.begin(q) * problem.outputs()] {
+                      predict_mean_of_block<T>(problem, alpha, block, target);
+                  });
+}
+
+template <class T>
+void add_predict_variance(tasks::TaskGraph& graph, const Problem<T>& problem,
+                          const ConditioningOperands<T>& operands, Points<T> points, T* mean,
+                          T* variance, const VarianceWorkspace<T>& workspace) {
+    const auto& blocks = workspace.blocks;
+    const auto layout = problem.layout();
+    const auto results = graph.new_handles(blocks.tiles());
+    const auto first_rank = rank_after_conditioning(layout);
+
+    // A slot keeps its handles, so that the next block in it waits for the last one.
+    std::vector<tasks::Handle> slot_handles;
+    for (index_t slot = 0; slot < workspace.slots; ++slot)
+        slot_handles.push_back(graph.new_handles(layout.tiles()));
+
+    for (index_t q = 0; q < blocks.tiles(); ++q) {
+        const auto rank = first_rank + q;
+        const auto block = tile_points(points, blocks, q);
+        const BlockOperand<T> v(workspace.block(q), layout, slot_handles[q % workspace.slots]);
+        double* const explained = workspace.explained.data() + blocks.begin(q);
+        add_whitened_block(graph, rank, problem, operands, block, v, results + q, q,
+                           mean + blocks.begin(q) * problem.outputs());
+        graph.add({"clear_variance", 0, q}, rank, {}, {results + q},
+                  [explained, size = block.count] { std::fill_n(explained, size, 0.0); });
+        for (index_t i = 0; i < layout.tiles(); ++i)
+            graph.add({"variance", i, q}, rank, {v.handle(i)}, {results + q},
+                      [v, i, explained] { add_squared_norms<T>(v.row(i), explained); });
+        graph.add({"variance", layout.tiles(), q}, rank, {}, {results + q},
+                  [&problem, block, explained, target = variance + blocks.begin(q)] {
+                      prior_minus_explained(problem, block, explained, target);
+                  });
+    }
+}
+
+template <class T>
+void add_predict_covariance(tasks::TaskGraph& graph, const Problem<T>& problem,
+                            const ConditioningOperands<T>& operands, Points<T> points, T* mean,
+                            T* covariance, const Buffer<T>& v) {
+    const TileLayout blocks(points.count, kVarianceBlock);
+    const auto layout = problem.layout();
+    const index_t n = problem.size();
+    const index_t m = points.count;
+    const auto results = graph.new_handles(blocks.tiles());
+    const auto first_rank = rank_after_conditioning(layout);
+
+    std::vector<BlockOperand<T>> columns;
+    for (index_t q = 0; q < blocks.tiles(); ++q) {
+        const MatrixView<T> column(v.data() + n * blocks.begin(q), n, blocks.extent(q));
+        columns.emplace_back(graph, column, layout);
+        add_whitened_block(graph, first_rank + q, problem, operands,
+                           tile_points(points, blocks, q), columns[q], results + q, q,
+                           mean + blocks.begin(q) * problem.outputs());
+    }
+    const MatrixView<T> out(covariance, m, m);
+    for (index_t p = 0; p < blocks.tiles(); ++p)
+        for (index_t q = 0; q <= p; ++q) {
+            const auto tile = out.block(blocks.begin(p), blocks.begin(q), blocks.extent(p),
+                                        blocks.extent(q));
+            const auto mirror = out.block(blocks.begin(q), blocks.begin(p), blocks.extent(q),
+                                          blocks.extent(p));
+            graph.add({"covariance", p, q}, first_rank + p,
+                      AccessList().rows(columns[p], {0, layout.tiles()}).rows(columns[q], {0, layout.tiles()}),
+                      AccessList(),
+                      [&problem, rows = tile_points(points, blocks, p),
+                       cols = tile_points(points, blocks, q), vp = columns[p].values,
+                       vq = columns[q].values, tile, mirror] {
+                          explain_covariance_tile<T>(problem, rows, cols, vp, vq, tile, mirror);
+                      });
+        }
+}
+
+#define GPRAT_INSTANTIATE(T)                                                                     \
+    template double prediction_flops(const Problem<T>&, index_t, Prediction);                    \
+    template struct VarianceWorkspace<T>;                                                        \
+    template void add_predict_mean(tasks::TaskGraph&, const Problem<T>&,                         \
+                                   const ConditioningOperands<T>&, Points<T>, T*);               \
+    template void add_predict_variance(tasks::TaskGraph&, const Problem<T>&,                     \
+                                       const ConditioningOperands<T>&, Points<T>, T*, T*,        \
+                                       const VarianceWorkspace<T>&);                             \
+    template void add_predict_covariance(tasks::TaskGraph&, const Problem<T>&,                   \
+                                         const ConditioningOperands<T>&, Points<T>, T*, T*,      \
+                                         const Buffer<T>&);
+GPRAT_INSTANTIATE(float)
+GPRAT_INSTANTIATE(double)
+#undef GPRAT_INSTANTIATE
+
+}  // namespace gprat::gp

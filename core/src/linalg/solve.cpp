@@ -1,0 +1,58 @@
+#include "gprat/linalg/solve.hpp"
+
+#include "gprat/linalg/access_list.hpp"
+#include "gprat/linalg/blas.hpp"
+
+namespace gprat {
+
+template <class T>
+void add_solve_lower(tasks::TaskGraph& graph, tasks::Rank rank, const TiledOperand<T>& l,
+                     const BlockOperand<T>& b) {
+    const auto& matrix = l.matrix;
+    const auto& layout = l.layout();
+    for (index_t i = 0; i < layout.tiles(); ++i) {
+        for_each_group(0, i, layout.tiles_per_update(), [&](TileRange k) {
+            graph.add({"solve_update", i, k.first}, rank, AccessList().row(l, i, k).rows(b, k),
+                      AccessList().add(b.handle(i)), [&matrix, b, i, k] {
+                          blas::gemm(blas::Op::none, blas::Op::none, T(-1), matrix.row(i, k),
+                                     b.rows(k), T(1), b.row(i));
+                      });
+        });
+        graph.add({"solve", i, i}, rank, {l.handle(i, i)}, {b.handle(i)}, [&matrix, b, i] {
+            blas::trsm(blas::Side::left, blas::Op::none, T(1), matrix.tile(i, i), b.row(i));
+        });
+    }
+}
+
+// By columns of Lᵀ from the last, since a run of tiles in a row of L is one matrix.
+template <class T>
+void add_solve_lower_transposed(tasks::TaskGraph& graph, tasks::Rank rank,
+                                const TiledOperand<T>& l, const BlockOperand<T>& b) {
+    const auto& matrix = l.matrix;
+    const auto& layout = l.layout();
+    for (index_t k = layout.tiles() - 1; k >= 0; --k) {
+        graph.add({"solve_transposed", k, k}, rank, {l.handle(k, k)}, {b.handle(k)},
+                  [&matrix, b, k] {
+                      blas::trsm(blas::Side::left, blas::Op::transpose, T(1), matrix.tile(k, k),
+                                 b.row(k));
+                  });
+        for_each_group(0, k, layout.tiles_per_update(), [&](TileRange i) {
+            graph.add({"solve_update", k, i.first}, rank, AccessList().row(l, k, i).add(b.handle(k)),
+                      AccessList().rows(b, i), [&matrix, b, k, i] {
+                          blas::gemm(blas::Op::transpose, blas::Op::none, T(-1), matrix.row(k, i),
+                                     b.row(k), T(1), b.rows(i));
+                      });
+        });
+    }
+}
+
+template void add_solve_lower(tasks::TaskGraph&, tasks::Rank, const TiledOperand<float>&,
+                              const BlockOperand<float>&);
+template void add_solve_lower(tasks::TaskGraph&, tasks::Rank, const TiledOperand<double>&,
+                              const BlockOperand<double>&);
+template void add_solve_lower_transposed(tasks::TaskGraph&, tasks::Rank, const TiledOperand<float>&,
+                                         const BlockOperand<float>&);
+template void add_solve_lower_transposed(tasks::TaskGraph&, tasks::Rank,
+                                         const TiledOperand<double>&, const BlockOperand<double>&);
+
+}  // namespace gprat
