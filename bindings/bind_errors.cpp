@@ -18,8 +18,7 @@ void bind_errors(nb::module_& module) {
             try {
                 std::rethrow_exception(error);
             } catch (const NotPositiveDefinite& e) {
-                PyErr_SetObject(not_positive_definite,
-                                nb::make_tuple(e.pivot, e.is_finite).ptr());
+                PyErr_SetObject(not_positive_definite, nb::make_tuple(e.pivot, e.is_finite).ptr());
             } catch (const InvalidArgument& e) {
                 PyErr_SetString(PyExc_ValueError, e.what());
             }

@@ -41,37 +41,36 @@ template <class T>
 class PosteriorWithData {
 public:
     PosteriorWithData(const Program& program, const VectorIn<double>& parameters, MatrixIn<T> x,
-                      MatrixIn<T> y, const VectorIn<double>& noise, index_t tile_size, int threads)
+                      MatrixIn<T> y, const VectorIn<double>& noise, index_t tile_size)
         : x_(std::move(x)),
           y_(std::move(y)),
-          threads_(threads),
           posterior_(make_problem<T>(program, parameters, {}, x_, y_, noise, tile_size)) {}
 
-    nb::object predict_mean(const MatrixIn<T>& points) {
+    nb::object predict_mean(const MatrixIn<T>& points, int threads) {
         const auto m = static_cast<index_t>(points.shape(0));
         Buffer<T> mean(m * outputs());
-        run([&](const auto& options) {
+        run_interruptibly(threads, [&](const auto& options) {
             posterior_.predict_mean(as_points(points), mean.data(), options);
         });
         return to_numpy(std::move(mean), m, outputs(), Order::row_major);
     }
 
-    nb::tuple predict_variance(const MatrixIn<T>& points) {
+    nb::tuple predict_variance(const MatrixIn<T>& points, int threads) {
         const auto m = static_cast<index_t>(points.shape(0));
         Buffer<T> mean(m * outputs());
         Buffer<T> variance(m);
-        run([&](const auto& options) {
+        run_interruptibly(threads, [&](const auto& options) {
             posterior_.predict_variance(as_points(points), mean.data(), variance.data(), options);
         });
         return nb::make_tuple(to_numpy(std::move(mean), m, outputs(), Order::row_major),
                               to_numpy(std::move(variance), m));
     }
 
-    nb::tuple predict_covariance(const MatrixIn<T>& points) {
+    nb::tuple predict_covariance(const MatrixIn<T>& points, int threads) {
         const auto m = static_cast<index_t>(points.shape(0));
         Buffer<T> mean(m * outputs());
         Buffer<T> covariance(m * m);
-        run([&](const auto& options) {
+        run_interruptibly(threads, [&](const auto& options) {
             posterior_.predict_covariance(as_points(points), mean.data(), covariance.data(),
                                           options);
         });
@@ -79,13 +78,13 @@ public:
                               to_numpy(std::move(covariance), m, m, Order::row_major));
     }
 
-    nb::object solve(const MatrixIn<T>& b) {
+    nb::object solve(const MatrixIn<T>& b, int threads) {
         const auto rows = static_cast<index_t>(b.shape(0));
         const auto cols = static_cast<index_t>(b.shape(1));
         if (rows != n()) throw InvalidArgument("B must have one row for each row of X");
         Buffer<T> result(rows * cols);
         const MatrixView<T> columns(result.data(), rows, cols);
-        run([&](const auto& options) {
+        run_interruptibly(threads, [&](const auto& options) {
             for (index_t j = 0; j < cols; ++j)
                 for (index_t i = 0; i < rows; ++i) columns(i, j) = b.data()[i * cols + j];
             posterior_.solve(columns, options);
@@ -93,42 +92,39 @@ public:
         return to_numpy(std::move(result), rows, cols, Order::column_major);
     }
 
-    nb::object cholesky() {
+    nb::object cholesky(int threads) {
         Buffer<T> dense(n() * n());
-        run([&](const auto& options) {
+        run_interruptibly(threads, [&](const auto& options) {
             posterior_.cholesky(MatrixView<T>(dense.data(), n(), n()), options);
         });
         return to_numpy(std::move(dense), n(), n(), Order::column_major);
     }
 
-    nb::object alpha() {
-        const auto weights = conditioning().weights();
+    nb::object alpha(int threads) {
+        const auto weights = conditioning(threads).weights();
         Buffer<T> copy(n() * outputs());
         std::copy_n(weights.data, copy.size(), copy.data());
         return to_numpy(std::move(copy), n(), outputs(), Order::column_major);
     }
 
-    double log_determinant() { return conditioning().log_determinant(); }
-    double log_marginal_likelihood() { return conditioning().log_marginal_likelihood(); }
+    double log_determinant(int threads) { return conditioning(threads).log_determinant(); }
+    double log_marginal_likelihood(int threads) {
+        return conditioning(threads).log_marginal_likelihood();
+    }
 
 private:
     index_t n() const { return posterior_.problem().size(); }
     index_t outputs() const { return posterior_.problem().outputs(); }
 
-    template <class Work>
-    void run(Work&& work) {
-        run_interruptibly(threads_, std::forward<Work>(work));
-    }
-
-    const gp::Conditioning<T>& conditioning() {
+    const gp::Conditioning<T>& conditioning(int threads) {
         const gp::Conditioning<T>* result = nullptr;
-        run([&](const auto& options) { result = &posterior_.conditioning(options); });
+        run_interruptibly(threads,
+                          [&](const auto& options) { result = &posterior_.conditioning(options); });
         return *result;
     }
 
     MatrixIn<T> x_;
     MatrixIn<T> y_;
-    int threads_;
     gp::Posterior<T> posterior_;
 };
 
@@ -154,17 +150,18 @@ void bind_for(nb::module_& module, const std::string& type) {
     using Posterior = PosteriorWithData<T>;
     nb::class_<Posterior>(module, ("Posterior" + type).c_str())
         .def(nb::init<const Program&, const VectorIn<double>&, MatrixIn<T>, MatrixIn<T>,
-                      const VectorIn<double>&, index_t, int>(),
+                      const VectorIn<double>&, index_t>(),
              "program"_a, "parameters"_a, "X"_a.noconvert(), "Y"_a.noconvert(), "noise"_a,
-             "tile_size"_a, "threads"_a)
-        .def("predict_mean", &Posterior::predict_mean, "Xs"_a.noconvert())
-        .def("predict_variance", &Posterior::predict_variance, "Xs"_a.noconvert())
-        .def("predict_covariance", &Posterior::predict_covariance, "Xs"_a.noconvert())
-        .def("solve", &Posterior::solve, "B"_a.noconvert())
-        .def("cholesky", &Posterior::cholesky)
-        .def("alpha", &Posterior::alpha)
-        .def("log_determinant", &Posterior::log_determinant)
-        .def("log_marginal_likelihood", &Posterior::log_marginal_likelihood);
+             "tile_size"_a)
+        .def("predict_mean", &Posterior::predict_mean, "Xs"_a.noconvert(), "threads"_a = 0)
+        .def("predict_variance", &Posterior::predict_variance, "Xs"_a.noconvert(), "threads"_a = 0)
+        .def("predict_covariance", &Posterior::predict_covariance, "Xs"_a.noconvert(),
+             "threads"_a = 0)
+        .def("solve", &Posterior::solve, "B"_a.noconvert(), "threads"_a = 0)
+        .def("cholesky", &Posterior::cholesky, "threads"_a = 0)
+        .def("alpha", &Posterior::alpha, "threads"_a = 0)
+        .def("log_determinant", &Posterior::log_determinant, "threads"_a = 0)
+        .def("log_marginal_likelihood", &Posterior::log_marginal_likelihood, "threads"_a = 0);
 }
 
 }  // namespace

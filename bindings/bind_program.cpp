@@ -23,8 +23,8 @@ void make_program(Program* self, const VectorIn<std::int32_t>& opcodes,
                   index_t parameters, index_t features) {
     std::vector<Instruction> instructions;
     for (std::size_t i = 0; i < opcodes.shape(0); ++i)
-        instructions.push_back({static_cast<Opcode>(opcodes(i)), first_parameter(i),
-                                parameter_count(i), exponent(i)});
+        instructions.push_back(
+            {static_cast<Opcode>(opcodes(i)), first_parameter(i), parameter_count(i), exponent(i)});
     new (self) Program(std::move(instructions), parameters, features);
 }
 

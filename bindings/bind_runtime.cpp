@@ -10,8 +10,8 @@ using tasks::Runtime;
 void bind_runtime(nb::module_& module) {
     const nb::call_guard<nb::gil_scoped_release> no_gil;
     nb::module_ runtime = module.def_submodule("runtime");
-    runtime.def("start", [](int threads) { Runtime::instance().start(threads); }, "threads"_a = 0,
-                no_gil);
+    runtime.def(
+        "start", [](int threads) { Runtime::instance().start(threads); }, "threads"_a = 0, no_gil);
     runtime.def("stop", [] { Runtime::instance().stop(); }, no_gil);
     runtime.def("suspend", [] { Runtime::instance().suspend(); });
     runtime.def("resume", [] { Runtime::instance().resume(); }, no_gil);

@@ -16,9 +16,8 @@ void bind_trace(nb::module_& module) {
         .def("records", [](const tasks::Recorder& recorder) {
             nb::list list;
             for (const auto& record : recorder.records())
-                list.append(nb::make_tuple(record.label.name, record.label.row,
-                                           record.label.column, record.thread, record.start,
-                                           record.end));
+                list.append(nb::make_tuple(record.label.name, record.label.row, record.label.column,
+                                           record.thread, record.start, record.end));
             return list;
         });
     module.def(

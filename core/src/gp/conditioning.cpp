@@ -17,8 +17,7 @@ void assemble_tile(const Problem<T>& problem, const TileLayout& layout, index_t 
                    MatrixView<T> tile) {
     const bool diagonal = i == j;
     problem.kernel.evaluate(tile_points(problem.inputs, layout, i),
-                            tile_points(problem.inputs, layout, j),
-                            covariance::Pairing::same_set,
+                            tile_points(problem.inputs, layout, j), covariance::Pairing::same_set,
                             diagonal ? covariance::Region::lower : covariance::Region::full, tile);
     if (!diagonal) return;
     for (index_t r = 0; r < tile.rows; ++r)
@@ -40,8 +39,7 @@ void copy_targets(const Problem<T>& problem, index_t begin, MatrixView<T> rows) 
 
 template <class T>
 void copy(MatrixView<const T> from, MatrixView<T> to) {
-    for (index_t c = 0; c < to.cols; ++c)
-        std::copy_n(from.column(c), to.rows, to.column(c));
+    for (index_t c = 0; c < to.cols; ++c) std::copy_n(from.column(c), to.rows, to.column(c));
 }
 
 template <class T>
@@ -59,10 +57,9 @@ template <class T>
 void add_log_determinant(tasks::TaskGraph& graph, const TiledOperand<T>& l,
                          std::vector<double>& sums) {
     for (index_t i = 0; i < l.layout().tiles(); ++i)
-        graph.add({"log_determinant", i, i}, CholeskyRanks::feed(i), {l.handle(i, i)}, {},
-                  [&matrix = l.matrix, &sums, i] {
-                      sums[i] = sum_of_log_diagonal(matrix.tile(i, i));
-                  });
+        graph.add(
+            {"log_determinant", i, i}, CholeskyRanks::feed(i), {l.handle(i, i)}, {},
+            [&matrix = l.matrix, &sums, i] { sums[i] = sum_of_log_diagonal(matrix.tile(i, i)); });
 }
 
 }  // namespace

@@ -73,7 +73,8 @@ template <class T>
 void add_contraction(tasks::TaskGraph& graph, const Problem<T>& problem,
                      const ConditioningOperands<T>& operands, PartialGradients& partial) {
     const auto& inverse = operands.factor;
-    const auto rank = InverseRanks::end(rank_after_conditioning(inverse.layout()), inverse.layout());
+    const auto rank =
+        InverseRanks::end(rank_after_conditioning(inverse.layout()), inverse.layout());
     index_t slot = 0;
     for (index_t i = 0; i < inverse.layout().tiles(); ++i)
         for (index_t j = 0; j <= i; ++j, ++slot)

@@ -65,8 +65,8 @@ void prior_minus_explained(const Problem<T>& problem, Points<T> points, const do
                            T* variance) {
     problem.kernel.diagonal(points, variance);
     for (index_t j = 0; j < points.count; ++j)
-        variance[j] = static_cast<T>(
-            std::max(0.0, static_cast<double>(variance[j]) - explained[j]));
+        variance[j] =
+            static_cast<T>(std::max(0.0, static_cast<double>(variance[j]) - explained[j]));
 }
 
 /// Adds V := L⁻¹K(X, points) and mean := Vᵀ·L⁻¹Y, which is K(points, X)·α without waiting for α.
@@ -82,14 +82,12 @@ void add_whitened_block(tasks::TaskGraph& graph, tasks::Rank rank, const Problem
                                               Pairing::cross, Region::full, v.row(i));
                   });
     add_solve_lower(graph, rank, operands.factor, v);
-    graph.add({"clear_mean", 0, q}, rank, {}, {result}, [mean, size = points.count * problem.outputs()] {
-        std::fill_n(mean, size, T(0));
-    });
+    graph.add({"clear_mean", 0, q}, rank, {}, {result},
+              [mean, size = points.count * problem.outputs()] { std::fill_n(mean, size, T(0)); });
     for (index_t i = 0; i < layout.tiles(); ++i)
-        graph.add({"mean", i, q}, rank, {v.handle(i), operands.whitened.handle(i)}, {result},
-                  [v, z = operands.whitened, i, mean] {
-                      add_products<T>(v.row(i), z.row(i), mean);
-                  });
+        graph.add(
+            {"mean", i, q}, rank, {v.handle(i), operands.whitened.handle(i)}, {result},
+            [v, z = operands.whitened, i, mean] { add_products<T>(v.row(i), z.row(i), mean); });
 }
 
 /// covariance tile (p, q) := k(X*_p, X*_q) − V_pᵀV_q, and its mirror image.
@@ -98,8 +96,8 @@ void explain_covariance_tile(const Problem<T>& problem, Points<T> rows, Points<T
                              MatrixView<const T> v_rows, MatrixView<const T> v_cols,
                              MatrixView<T> tile, MatrixView<T> mirror) {
     const bool diagonal = rows.first == cols.first;
-    problem.kernel.evaluate(rows, cols, Pairing::same_set,
-                            diagonal ? Region::lower : Region::full, tile);
+    problem.kernel.evaluate(rows, cols, Pairing::same_set, diagonal ? Region::lower : Region::full,
+                            tile);
     if (diagonal) {
         blas::syrk(blas::Op::transpose, T(-1), v_rows, T(1), tile);
         for (index_t r = 0; r < tile.rows; ++r) tile(r, r) = std::max(tile(r, r), T(0));
@@ -136,12 +134,12 @@ void add_predict_mean(tasks::TaskGraph& graph, const Problem<T>& problem,
     const TileLayout blocks(points.count, kMeanPoints);
     const auto rank = rank_after_conditioning(problem.layout());
     for (index_t q = 0; q < blocks.tiles(); ++q)
-        graph.add({"mean", 0, q}, rank, {operands.all_weights}, {},
-                  [&problem, alpha = operands.weights.values,
-                   block = tile_points(points, blocks, q),
-                   target = mean + blocks.begin(q) * problem.outputs()] {
-                      predict_mean_of_block<T>(problem, alpha, block, target);
-                  });
+        graph.add(
+            {"mean", 0, q}, rank, {operands.all_weights}, {},
+            [&problem, alpha = operands.weights.values, block = tile_points(points, blocks, q),
+             target = mean + blocks.begin(q) * problem.outputs()] {
+                predict_mean_of_block<T>(problem, alpha, block, target);
+            });
 }
 
 template <class T>
@@ -192,19 +190,20 @@ void add_predict_covariance(tasks::TaskGraph& graph, const Problem<T>& problem,
     for (index_t q = 0; q < blocks.tiles(); ++q) {
         const MatrixView<T> column(v.data() + n * blocks.begin(q), n, blocks.extent(q));
         columns.emplace_back(graph, column, layout);
-        add_whitened_block(graph, first_rank + q, problem, operands,
-                           tile_points(points, blocks, q), columns[q], results + q, q,
-                           mean + blocks.begin(q) * problem.outputs());
+        add_whitened_block(graph, first_rank + q, problem, operands, tile_points(points, blocks, q),
+                           columns[q], results + q, q, mean + blocks.begin(q) * problem.outputs());
     }
     const MatrixView<T> out(covariance, m, m);
     for (index_t p = 0; p < blocks.tiles(); ++p)
         for (index_t q = 0; q <= p; ++q) {
-            const auto tile = out.block(blocks.begin(p), blocks.begin(q), blocks.extent(p),
-                                        blocks.extent(q));
-            const auto mirror = out.block(blocks.begin(q), blocks.begin(p), blocks.extent(q),
-                                          blocks.extent(p));
+            const auto tile =
+                out.block(blocks.begin(p), blocks.begin(q), blocks.extent(p), blocks.extent(q));
+            const auto mirror =
+                out.block(blocks.begin(q), blocks.begin(p), blocks.extent(q), blocks.extent(p));
             graph.add({"covariance", p, q}, first_rank + p,
-                      AccessList().rows(columns[p], {0, layout.tiles()}).rows(columns[q], {0, layout.tiles()}),
+                      AccessList()
+                          .rows(columns[p], {0, layout.tiles()})
+                          .rows(columns[q], {0, layout.tiles()}),
                       AccessList(),
                       [&problem, rows = tile_points(points, blocks, p),
                        cols = tile_points(points, blocks, q), vp = columns[p].values,
@@ -214,16 +213,16 @@ void add_predict_covariance(tasks::TaskGraph& graph, const Problem<T>& problem,
         }
 }
 
-#define GPRAT_INSTANTIATE(T)                                                                     \
-    template double prediction_flops(const Problem<T>&, index_t, Prediction);                    \
-    template struct VarianceWorkspace<T>;                                                        \
-    template void add_predict_mean(tasks::TaskGraph&, const Problem<T>&,                         \
-                                   const ConditioningOperands<T>&, Points<T>, T*);               \
-    template void add_predict_variance(tasks::TaskGraph&, const Problem<T>&,                     \
-                                       const ConditioningOperands<T>&, Points<T>, T*, T*,        \
-                                       const VarianceWorkspace<T>&);                             \
-    template void add_predict_covariance(tasks::TaskGraph&, const Problem<T>&,                   \
-                                         const ConditioningOperands<T>&, Points<T>, T*, T*,      \
+#define GPRAT_INSTANTIATE(T)                                                                \
+    template double prediction_flops(const Problem<T>&, index_t, Prediction);               \
+    template struct VarianceWorkspace<T>;                                                   \
+    template void add_predict_mean(tasks::TaskGraph&, const Problem<T>&,                    \
+                                   const ConditioningOperands<T>&, Points<T>, T*);          \
+    template void add_predict_variance(tasks::TaskGraph&, const Problem<T>&,                \
+                                       const ConditioningOperands<T>&, Points<T>, T*, T*,   \
+                                       const VarianceWorkspace<T>&);                        \
+    template void add_predict_covariance(tasks::TaskGraph&, const Problem<T>&,              \
+                                         const ConditioningOperands<T>&, Points<T>, T*, T*, \
                                          const Buffer<T>&);
 GPRAT_INSTANTIATE(float)
 GPRAT_INSTANTIATE(double)

@@ -18,7 +18,9 @@ double Recorder::now() const {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - origin_).count();
 }
 
-void Recorder::task_started(const TaskLabel&, int) { task_start = now(); }
+void Recorder::task_started(const TaskLabel&, int) {
+    task_start = now();
+}
 
 void Recorder::task_finished(const TaskLabel& label, int thread) {
     const double end = now();

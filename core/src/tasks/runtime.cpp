@@ -30,7 +30,9 @@ Runtime::Runtime() {
                    });
 }
 
-int Runtime::default_threads() { return std::max(1, available_processors()); }
+int Runtime::default_threads() {
+    return std::max(1, available_processors());
+}
 
 void Runtime::start(int threads) {
     if (threads < 0) throw InvalidArgument("the number of threads must be at least 1");
@@ -64,7 +66,9 @@ void Runtime::stop_locked(std::unique_lock<std::mutex>& lock) {
     idle_.notify_all();
 }
 
-void Runtime::suspend() { suspended_.store(true, std::memory_order_release); }
+void Runtime::suspend() {
+    suspended_.store(true, std::memory_order_release);
+}
 
 void Runtime::resume() {
     {

@@ -97,7 +97,9 @@ TaskGraph::~TaskGraph() {
     for (auto& access : scheduler.accesses) scheduler.forget(access);
 }
 
-int TaskGraph::threads() const { return scheduler_->workers; }
+int TaskGraph::threads() const {
+    return scheduler_->workers;
+}
 
 Handle TaskGraph::new_handles(index_t count) {
     auto& accesses = scheduler_->accesses;
@@ -133,7 +135,9 @@ void TaskGraph::run() {
     if (scheduler.cancelled) throw Cancelled();
 }
 
-void TaskGraph::cancel() { scheduler_->cancelled.store(true, std::memory_order_release); }
+void TaskGraph::cancel() {
+    scheduler_->cancelled.store(true, std::memory_order_release);
+}
 
 void TaskGraph::Scheduler::connect(Task& task, std::span<const Handle> reads,
                                    std::span<const Handle> writes) {

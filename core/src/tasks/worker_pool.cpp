@@ -26,7 +26,9 @@ void WorkerPool::Arena::enqueue(void (*work)(void*), void* context) {
     implementation_->arena.enqueue([work, context] { work(context); });
 }
 
-int WorkerPool::Arena::current_worker() { return tbb::this_task_arena::current_thread_index(); }
+int WorkerPool::Arena::current_worker() {
+    return tbb::this_task_arena::current_thread_index();
+}
 
 struct WorkerPool::Implementation {
     // oneTBB counts the calling thread among its threads; here the caller only waits.
@@ -59,6 +61,8 @@ std::shared_ptr<WorkerPool::Arena> WorkerPool::arena(int threads) {
     return arena;
 }
 
-int available_processors() { return tbb::info::default_concurrency(); }
+int available_processors() {
+    return tbb::info::default_concurrency();
+}
 
 }  // namespace gprat::tasks

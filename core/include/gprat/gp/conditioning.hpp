@@ -23,10 +23,10 @@ struct Conditioning {
 
     index_t size;
     index_t outputs;
-    TiledMatrix<T> factor;                       ///< L
-    Buffer<T> whitened;                          ///< L⁻¹·Y
-    Buffer<T> alpha;                             ///< K⁻¹·Y
-    std::vector<double> half_log_determinants;   ///< Σ log L_ii, tile by tile
+    TiledMatrix<T> factor;                      ///< L
+    Buffer<T> whitened;                         ///< L⁻¹·Y
+    Buffer<T> alpha;                            ///< K⁻¹·Y
+    std::vector<double> half_log_determinants;  ///< Σ log L_ii, tile by tile
 };
 
 /// Conditioning as a graph's tasks see it. Lives until the graph has run.

@@ -12,7 +12,7 @@ void add_solve_lower(tasks::TaskGraph& graph, tasks::Rank rank, const TiledOpera
 
 /// Adds the tasks that overwrite B with L⁻ᵀ·B (backward substitution).
 template <class T>
-void add_solve_lower_transposed(tasks::TaskGraph& graph, tasks::Rank rank,
-                                const TiledOperand<T>& l, const BlockOperand<T>& b);
+void add_solve_lower_transposed(tasks::TaskGraph& graph, tasks::Rank rank, const TiledOperand<T>& l,
+                                const BlockOperand<T>& b);
 
 }  // namespace gprat

@@ -14,7 +14,9 @@ public:
     FlushSubnormals& operator=(const FlushSubnormals&) = delete;
 
 #if defined(__SSE2__)
-    FlushSubnormals() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | kFlushToZero | kDenormalsAreZero); }
+    FlushSubnormals() : saved_(_mm_getcsr()) {
+        _mm_setcsr(saved_ | kFlushToZero | kDenormalsAreZero);
+    }
     ~FlushSubnormals() { _mm_setcsr(saved_); }
 
 private:

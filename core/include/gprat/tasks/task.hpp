@@ -22,9 +22,7 @@ struct TaskGraph::Task {
 
     virtual void execute() = 0;
 
-    bool is_finished() const {
-        return successors.load(std::memory_order_acquire) == closed();
-    }
+    bool is_finished() const { return successors.load(std::memory_order_acquire) == closed(); }
 
     /// Marks the end of a successor list that takes no more entries: the task is done.
     static Edge* closed() {

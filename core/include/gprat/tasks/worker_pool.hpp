@@ -45,7 +45,6 @@ private:
     std::unique_ptr<Implementation> implementation_;
 };
 
-
 /// Processors that this process may use, by affinity mask and cgroup quota.
 int available_processors();
 

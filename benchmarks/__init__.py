@@ -1,0 +1,1 @@
+"""Speed and memory beside their yardsticks. Run with ``python -m benchmarks``."""
