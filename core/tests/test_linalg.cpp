@@ -177,5 +177,5 @@ int main() {
         }
     test_indefinite_matrix_names_the_row();
     tasks::Runtime::instance().stop();
-    return report();
+    return gprat::check::report();
 }

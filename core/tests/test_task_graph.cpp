@@ -239,5 +239,5 @@ int main() {
     test_observer_sees_every_task();
     test_graphs_from_several_threads();
     Runtime::instance().stop();
-    return report();
+    return gprat::check::report();
 }

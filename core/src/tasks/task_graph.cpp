@@ -162,6 +162,7 @@ void TaskGraph::Scheduler::connect(Task& task, std::span<const Handle> reads,
     }
     for (const Handle handle : writes) {
         auto& access = accesses[handle];
+        if (access.writer == &task) continue;  // named twice
         if (access.writer) access.writer->precede(task);
         for (Task* reader : access.readers)
             if (reader != &task) reader->precede(task);

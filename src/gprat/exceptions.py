@@ -1,0 +1,68 @@
+"""Errors that gprat raises: one class a cause, all under `GpratError`.
+
+Each class also derives from the built-in or NumPy class that callers already catch today, so
+that ``except ValueError`` or ``except numpy.linalg.LinAlgError`` keeps working.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = [
+    "GpratError",
+    "InvalidInputError",
+    "NotPositiveDefiniteError",
+    "RuntimeSuspendedError",
+    "UnsupportedKernelError",
+    "UnsupportedTypeError",
+]
+
+
+class GpratError(Exception):
+    """Base class of every error that gprat raises on purpose."""
+
+
+class InvalidInputError(GpratError, ValueError):
+    """An argument has a usable type but a value or a shape that makes no sense."""
+
+
+class UnsupportedTypeError(GpratError, TypeError):
+    """An argument has a type that cannot be used, such as text where numbers are expected."""
+
+
+class UnsupportedKernelError(GpratError, ValueError):
+    """A kernel, or a part of one, cannot be compiled into a kernel program."""
+
+
+class RuntimeSuspendedError(GpratError, RuntimeError):
+    """A computation was asked for while the runtime is suspended."""
+
+
+class NotPositiveDefiniteError(GpratError, np.linalg.LinAlgError):
+    """The covariance matrix of the training data has no Cholesky factor.
+
+    Parameters
+    ----------
+    message : str
+        What failed, why, and the remedy.
+    row : int
+        Row of X at which the factorisation met a pivot that is not a positive number.
+    near_duplicates : tuple of int, default=()
+        Earlier rows of X that the kernel cannot tell from `row`; empty if they are not the cause.
+
+    Attributes
+    ----------
+    row : int
+        See Parameters.
+    near_duplicates : tuple of int
+        See Parameters.
+    """
+
+    def __init__(self, message: str, row: int, near_duplicates: tuple[int, ...] = ()) -> None:
+        super().__init__(message)
+        self.row = row
+        self.near_duplicates = near_duplicates
+
+    def __reduce__(self) -> tuple[type, tuple[str, int, tuple[int, ...]]]:
+        """Keep the attributes when a worker process sends the error back."""
+        return type(self), (str(self), self.row, self.near_duplicates)

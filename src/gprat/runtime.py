@@ -1,0 +1,197 @@
+"""The asynchronous runtime: worker threads that all models of this process share.
+
+It starts by itself when a computation needs it, so none of these functions has to be called.
+They serve those who want fewer threads, or none while something else runs.
+
+Examples
+--------
+>>> from gprat import runtime
+>>> runtime.start(threads=2)
+>>> runtime.threads()
+2
+>>> with runtime.limit(threads=1):
+...     runtime.threads()
+1
+>>> runtime.stop()
+>>> runtime.is_running()
+False
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from gprat._core import runtime as _runtime
+from gprat._validation import check_positive_integer
+from gprat.exceptions import InvalidInputError, RuntimeSuspendedError
+
+__all__ = ["is_running", "limit", "resume", "start", "stop", "suspend", "threads"]
+
+_ENVIRONMENT_VARIABLE = "GPRAT_NUM_THREADS"
+_REMEDY = "Pass how many processors to use, such as threads=2, or leave it out to use all."
+
+# A context variable, so that a limit binds only the thread or the async task that set it.
+_limit: ContextVar[int | None] = ContextVar("gprat_thread_limit", default=None)
+
+# What the last call of start() asked for; a runtime that starts by itself asks for the same.
+_requested: int | None = None
+
+
+def start(threads: int | None = None) -> None:
+    """Start the worker threads, or change their number.
+
+    A runtime that already runs with another number of threads first finishes its pending work. A
+    suspended runtime is resumed.
+
+    Parameters
+    ----------
+    threads : int, default=None
+        Number of worker threads, at least 1. None: the value of the environment variable
+        GPRAT_NUM_THREADS, or else the number of processors that this process may use (by its
+        affinity and its cgroup's quota).
+
+    Raises
+    ------
+    InvalidInputError
+        If `threads` or GPRAT_NUM_THREADS is less than 1, or GPRAT_NUM_THREADS is not a number.
+    UnsupportedTypeError
+        If `threads` is not a whole number.
+    """
+    global _requested
+    count = None if threads is None else check_positive_integer(threads, "threads", _REMEDY)
+    _requested = count
+    _start_requested()
+    _runtime.resume()
+
+
+def stop() -> None:
+    """Finish pending work, then end the worker threads.
+
+    Stopping a runtime that does not run does nothing. The next computation starts it again, with
+    as many threads as before.
+    """
+    # Suspended work cannot finish, and stopping waits for it.
+    _runtime.resume()
+    _runtime.stop()
+
+
+def suspend() -> None:
+    """Let the worker threads rest: tasks that run complete, no other task starts.
+
+    Until `resume`, `start` or `stop`, work in other Python threads waits, and new computations
+    raise `RuntimeSuspendedError`.
+    """
+    _runtime.suspend()
+
+
+def resume() -> None:
+    """End what `suspend` began; without it, do nothing."""
+    _runtime.resume()
+
+
+def is_running() -> bool:
+    """Tell whether the worker threads exist.
+
+    Returns
+    -------
+    bool
+        True from the first computation or `start` until `stop`; also while suspended.
+    """
+    return _runtime.is_running()
+
+
+def threads() -> int:
+    """Return how many threads a computation that is called here and now may use.
+
+    Returns
+    -------
+    int
+        The number of worker threads (before the start: what the start would make), or the
+        innermost `limit` where that is less.
+
+    Raises
+    ------
+    InvalidInputError
+        If the runtime does not run and GPRAT_NUM_THREADS is not a positive whole number.
+    """
+    if _runtime.is_running():
+        return _limited(_runtime.threads())
+    return _limited(_requested or _threads_of_environment() or _runtime.default_threads())
+
+
+@contextmanager
+def limit(threads: int) -> Iterator[None]:
+    """Cap the number of threads of all computations inside a ``with`` block.
+
+    Only the Python thread or the async task that runs the block is affected. Limits nest: the
+    smallest one counts.
+
+    Parameters
+    ----------
+    threads : int
+        The most threads that a computation may use, at least 1.
+
+    Raises
+    ------
+    InvalidInputError
+        If `threads` is less than 1.
+    UnsupportedTypeError
+        If `threads` is not a whole number.
+    """
+    token = _limit.set(_limited(check_positive_integer(threads, "threads", _REMEDY)))
+    try:
+        yield
+    finally:
+        _limit.reset(token)
+
+
+def threads_for_call(requested: int | None) -> int:
+    """Return the number of threads for a computation, starting the runtime if needed.
+
+    Parameters
+    ----------
+    requested : int or None
+        What the model asks for; None for all threads of the runtime.
+
+    Returns
+    -------
+    int
+        The smaller of that number and the `limit` that is in force.
+
+    Raises
+    ------
+    RuntimeSuspendedError
+        If the runtime is suspended.
+    """
+    if _runtime.is_suspended():
+        raise RuntimeSuspendedError(
+            "the runtime is suspended, and a computation needs it. Call gprat.runtime.resume() "
+            "first."
+        )
+    if not _runtime.is_running():
+        _start_requested()
+    return _limited(requested or _runtime.threads())
+
+
+def _start_requested() -> None:
+    _runtime.start(_requested or _threads_of_environment() or _runtime.default_threads())
+
+
+def _limited(count: int) -> int:
+    cap = _limit.get()
+    return count if cap is None else min(count, cap)
+
+
+def _threads_of_environment() -> int | None:
+    text = os.environ.get(_ENVIRONMENT_VARIABLE, "").strip()
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise InvalidInputError(
+            f"the environment variable {_ENVIRONMENT_VARIABLE} must be a positive whole number, "
+            f"got {text!r}. Correct it, unset it, or call gprat.runtime.start(threads=...)."
+        )
+    return int(text)
