@@ -34,6 +34,6 @@ inline int report() {
 }  // namespace gprat::check
 
 #define CHECK(condition) ::gprat::check::record((condition), #condition, __FILE__, __LINE__)
-#define CHECK_CLOSE(actual, expected, tolerance)                                              \
+#define CHECK_CLOSE(actual, expected, tolerance)                                             \
     ::gprat::check::record_close((actual), (expected), (tolerance), #actual " ~ " #expected, \
                                  __FILE__, __LINE__)

@@ -22,7 +22,10 @@ template <class T>
 class Guarded {
 public:
     Guarded(index_t rows, index_t cols, index_t margin = 3)
-        : rows_(rows), cols_(cols), ld_(rows + margin), offset_(margin + ld_),
+        : rows_(rows),
+          cols_(cols),
+          ld_(rows + margin),
+          offset_(margin + ld_),
           entries_(static_cast<std::size_t>(ld_ * (cols + 2) + margin), kGuard) {}
 
     MatrixView<T> view() { return {entries_.data() + offset_, rows_, cols_, ld_}; }
@@ -30,8 +33,8 @@ public:
     bool margins_are_intact() const {
         for (index_t at = 0; at < static_cast<index_t>(entries_.size()); ++at) {
             const index_t from_start = at - offset_;
-            const bool is_inside = from_start >= 0 && from_start < ld_ * cols_ &&
-                                   from_start % ld_ < rows_;
+            const bool is_inside =
+                from_start >= 0 && from_start < ld_ * cols_ && from_start % ld_ < rows_;
             if (!is_inside && entries_[static_cast<std::size_t>(at)] != kGuard) return false;
         }
         return true;
@@ -130,7 +133,7 @@ double difference(MatrixView<T> actual, const Dense& expected, Part part = Part:
     for (index_t j = 0; j < actual.cols; ++j)
         for (index_t i = part == Part::lower ? j : 0; i < actual.rows; ++i) {
             const double gap = std::abs(static_cast<double>(actual(i, j)) - expected(i, j));
-            largest = gap <= largest ? largest
+            largest = gap <= largest    ? largest
                       : std::isnan(gap) ? std::numeric_limits<double>::infinity()
                                         : gap;
         }
@@ -175,11 +178,10 @@ template <class T>
 void test_syrk(index_t n, index_t k, Op op) {
     auto a = op == Op::none ? random_matrix<T>(n, k) : random_matrix<T>(k, n);
     auto c = random_triangle<T>(n);
-    Dense expected = product(dense(a.view(), op),
-                             dense(a.view(), op == Op::none ? Op::transpose : Op::none));
+    Dense expected =
+        product(dense(a.view(), op), dense(a.view(), op == Op::none ? Op::transpose : Op::none));
     for (index_t j = 0; j < n; ++j)
-        for (index_t i = j; i < n; ++i)
-            expected(i, j) = double(c.view()(i, j)) - expected(i, j);
+        for (index_t i = j; i < n; ++i) expected(i, j) = double(c.view()(i, j)) - expected(i, j);
     blas::syrk(op, T(-1), a.view(), T(1), c.view());
     CHECK_CLOSE(difference(c.view(), expected, Part::lower), 0.0, tolerance<T>(k));
     CHECK(upper_is_nan(c.view()));
@@ -222,9 +224,8 @@ void test_trtri_and_lauum(index_t n) {
     auto identity = random_triangle<T>(n);
     for (index_t j = 0; j < n; ++j)
         for (index_t i = j; i < n; ++i) identity.view()(i, j) = i == j ? T(1) : T(0);
-    CHECK_CLOSE(
-        difference(identity.view(), product(before, dense_triangle(l.view())), Part::lower), 0.0,
-        8 * tolerance<T>(n));
+    CHECK_CLOSE(difference(identity.view(), product(before, dense_triangle(l.view())), Part::lower),
+                0.0, 8 * tolerance<T>(n));
     CHECK(upper_is_nan(l.view()));
 
     const Dense gram = product(dense_triangle(l.view(), Op::transpose), dense_triangle(l.view()));

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "gprat/linalg/access_list.hpp"
+#include "gprat/linalg/blas.hpp"
 #include "gprat/linalg/cholesky.hpp"
 #include "gprat/linalg/solve.hpp"
 
@@ -71,7 +72,9 @@ Conditioning<T>::Conditioning(const Problem<T>& problem)
       factor(problem.layout()),
       whitened(size * outputs),
       alpha(size * outputs),
-      half_log_determinants(problem.layout().tiles()) {}
+      half_log_determinants(problem.layout().tiles()) {
+    blas::initialise();
+}
 
 template <class T>
 double Conditioning<T>::log_determinant() const {

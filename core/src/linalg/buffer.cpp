@@ -33,6 +33,8 @@ std::unique_ptr<void, FreePages> allocate_pages(std::size_t bytes) {
     return std::unique_ptr<void, FreePages>(memory);
 }
 
-void FreePages::operator()(void* memory) const { std::free(memory); }
+void FreePages::operator()(void* memory) const {
+    std::free(memory);
+}
 
 }  // namespace gprat::detail

@@ -34,22 +34,21 @@ void add_cholesky(tasks::TaskGraph& graph, const TiledOperand<T>& a) {
                                      matrix.tile(j, j));
                       });
         });
-        graph.add({"potrf", j, j}, CholeskyRanks::factor(j), {}, {a.handle(j, j)},
-                  [&matrix, j] {
-                      factor_diagonal_tile(matrix.tile(j, j), matrix.layout().begin(j));
-                  });
+        graph.add({"potrf", j, j}, CholeskyRanks::factor(j), {}, {a.handle(j, j)}, [&matrix, j] {
+            factor_diagonal_tile(matrix.tile(j, j), matrix.layout().begin(j));
+        });
         for (index_t i = j + 1; i < tiles; ++i) {
             for_each_group(0, j, layout.tiles_per_update(), [&](TileRange k) {
                 graph.add({"gemm", i, j}, CholeskyRanks::update(j),
-                          AccessList().row(a, i, k).row(a, j, k),
-                          AccessList().add(a.handle(i, j)), [&matrix, i, j, k] {
+                          AccessList().row(a, i, k).row(a, j, k), AccessList().add(a.handle(i, j)),
+                          [&matrix, i, j, k] {
                               blas::gemm(blas::Op::none, blas::Op::transpose, T(-1),
                                          matrix.row(i, k), matrix.row(j, k), T(1),
                                          matrix.tile(i, j));
                           });
             });
-            graph.add({"trsm", i, j}, CholeskyRanks::panel(j), {a.handle(j, j)},
-                      {a.handle(i, j)}, [&matrix, i, j] {
+            graph.add({"trsm", i, j}, CholeskyRanks::panel(j), {a.handle(j, j)}, {a.handle(i, j)},
+                      [&matrix, i, j] {
                           blas::trsm(blas::Side::right, blas::Op::transpose, T(1),
                                      matrix.tile(j, j), matrix.tile(i, j));
                       });

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+
 #include "gprat/types.hpp"
 
 // Only functions marked here are compiled for AVX-512. The mark replaces a compiler flag for the
@@ -40,6 +42,7 @@ GPRAT_AVX512_INLINE Accumulator<T, V> multiply(index_t depth, const T* a, const 
     using Vector = typename Register<T>::aligned_type;
     constexpr index_t lanes = Register<T>::lanes;
     Accumulator<T, V> sum{};
+#pragma GCC unroll 4
     for (index_t p = 0; p < depth; ++p) {
         Vector left[V];
 #pragma GCC unroll 3
@@ -55,11 +58,11 @@ GPRAT_AVX512_INLINE Accumulator<T, V> multiply(index_t depth, const T* a, const 
 }
 
 /// The part of a block of C that a product is added to: `rows` × `columns`, without the entries
-/// above the diagonal. `above` is how far the block's first row lies below its first column.
+/// above the diagonal, which has its first row at `diagonal` in the block's first column.
 struct Clip {
     index_t rows;
     index_t columns;
-    index_t above;
+    index_t diagonal;
 };
 
 /// C := β·C + α·A·B for one pair of panels and a whole block of C.
@@ -72,6 +75,9 @@ GPRAT_AVX512 void update_block(index_t depth, const T* a, const T* b, T alpha, T
     for (int j = 0; j < kColumns; ++j)
 #pragma GCC unroll 3
         for (int v = 0; v < V; ++v) __builtin_prefetch(c + j * ld + v * lanes, 1);
+    // Makes the compiler forget these addresses: kept for the write-back, they would take
+    // registers from the product.
+    asm("" : "+r"(c));
     const auto sum = multiply<T, V>(depth, a, b);
 #pragma GCC unroll 8
     for (int j = 0; j < kColumns; ++j)
@@ -87,45 +93,43 @@ GPRAT_AVX512 void update_block(index_t depth, const T* a, const T* b, T alpha, T
 
 /// The same at an edge of C or across its diagonal.
 template <class T, int V>
-GPRAT_AVX512 void update_clipped_block(index_t depth, const T* a, const T* b, T alpha, T beta,
-                                       T* c, index_t ld, Clip clip) {
+GPRAT_AVX512 void update_clipped_block(index_t depth, const T* a, const T* b, T alpha, T beta, T* c,
+                                       index_t ld, Clip clip) {
     constexpr index_t height = V * Register<T>::lanes;
     alignas(64) T product[height * kColumns];
     *reinterpret_cast<Accumulator<T, V>*>(product) = multiply<T, V>(depth, a, b);
     for (index_t j = 0; j < clip.columns; ++j)
-        for (index_t i = j > clip.above ? j - clip.above : 0; i < clip.rows; ++i) {
+        for (index_t i = std::max<index_t>(j + clip.diagonal, 0); i < clip.rows; ++i) {
             const T added = alpha * product[i + j * height];
             c[i + j * ld] = beta == T(0) ? added : beta * c[i + j * ld] + added;
         }
 }
 
-enum class Order { forward, backward };
+enum class Direction { forward, backward };
 
 /// X := (α·X − A·B)·D⁻¹ for a block X that lies in a packed panel: A are the columns of the panel
-/// that are solved already, D is triangular (upper in forward order, else lower) with the
-/// reciprocals of its diagonal, by rows.
-template <class T, int V, Order order>
+/// that are solved already, D is triangular (upper if solved forward, else lower) with the
+/// reciprocals of its diagonal, by rows. A negative depth is none.
+template <class T, int V, Direction direction>
 GPRAT_AVX512 void solve_block(index_t depth, const T* a, const T* b, T alpha, const T* d, T* x) {
     using Vector = typename Register<T>::aligned_type;
-    constexpr index_t lanes = Register<T>::lanes;
     auto solution = multiply<T, V>(depth, a, b);
     auto* entries = reinterpret_cast<Vector*>(x);
 #pragma GCC unroll 8
     for (int step = 0; step < kColumns; ++step) {
-        const int j = order == Order::forward ? step : kColumns - 1 - step;
+        const int j = direction == Direction::forward ? step : kColumns - 1 - step;
 #pragma GCC unroll 3
         for (int v = 0; v < V; ++v) {
             Vector entry = alpha * entries[j * V + v] - solution.column[j][v];
 #pragma GCC unroll 8
             for (int earlier = 0; earlier < step; ++earlier) {
-                const int q = order == Order::forward ? earlier : kColumns - 1 - earlier;
+                const int q = direction == Direction::forward ? earlier : kColumns - 1 - earlier;
                 entry -= solution.column[q][v] * d[q * kColumns + j];
             }
             solution.column[j][v] = entry * d[j * kColumns + j];
             entries[j * V + v] = solution.column[j][v];
         }
     }
-    static_assert(sizeof(Vector) == lanes * sizeof(T));
 }
 
 }  // namespace gprat::packed

@@ -53,13 +53,12 @@ void add_gram_matrix(tasks::TaskGraph& graph, tasks::Rank first, const TiledOper
         const auto rank = InverseRanks::product(first, layout, k);
         for (index_t i = 0; i < k; ++i) {
             for_each_group(0, i, group, [&](TileRange j) {
-                graph.add({"gram_gemm", i, j.first}, rank,
-                          AccessList().row(a, k, j).add(a.handle(k, i)), AccessList().row(a, i, j),
-                          [&matrix, i, j, k] {
-                              blas::gemm(blas::Op::transpose, blas::Op::none, T(1),
-                                         matrix.tile(k, i), matrix.row(k, j), T(1),
-                                         matrix.row(i, j));
-                          });
+                graph.add(
+                    {"gram_gemm", i, j.first}, rank, AccessList().row(a, k, j).add(a.handle(k, i)),
+                    AccessList().row(a, i, j), [&matrix, i, j, k] {
+                        blas::gemm(blas::Op::transpose, blas::Op::none, T(1), matrix.tile(k, i),
+                                   matrix.row(k, j), T(1), matrix.row(i, j));
+                    });
             });
             graph.add({"gram_syrk", i, i}, rank, {a.handle(k, i)}, {a.handle(i, i)},
                       [&matrix, i, k] {

@@ -26,8 +26,8 @@ void add_solve_lower(tasks::TaskGraph& graph, tasks::Rank rank, const TiledOpera
 
 // By columns of Lᵀ from the last, since a run of tiles in a row of L is one matrix.
 template <class T>
-void add_solve_lower_transposed(tasks::TaskGraph& graph, tasks::Rank rank,
-                                const TiledOperand<T>& l, const BlockOperand<T>& b) {
+void add_solve_lower_transposed(tasks::TaskGraph& graph, tasks::Rank rank, const TiledOperand<T>& l,
+                                const BlockOperand<T>& b) {
     const auto& matrix = l.matrix;
     const auto& layout = l.layout();
     for (index_t k = layout.tiles() - 1; k >= 0; --k) {
@@ -37,8 +37,9 @@ void add_solve_lower_transposed(tasks::TaskGraph& graph, tasks::Rank rank,
                                  b.row(k));
                   });
         for_each_group(0, k, layout.tiles_per_update(), [&](TileRange i) {
-            graph.add({"solve_update", k, i.first}, rank, AccessList().row(l, k, i).add(b.handle(k)),
-                      AccessList().rows(b, i), [&matrix, b, k, i] {
+            graph.add({"solve_update", k, i.first}, rank,
+                      AccessList().row(l, k, i).add(b.handle(k)), AccessList().rows(b, i),
+                      [&matrix, b, k, i] {
                           blas::gemm(blas::Op::transpose, blas::Op::none, T(-1), matrix.row(k, i),
                                      b.row(k), T(1), b.rows(i));
                       });

@@ -1,0 +1,309 @@
+#include "gemm.hpp"
+
+#include <algorithm>
+
+#include "gemm_kernel.hpp"
+#include "gemm_packing.hpp"
+#include "gprat/linalg/buffer.hpp"
+
+namespace gprat::packed {
+
+using blas::Op;
+using blas::Side;
+
+namespace {
+
+// A packed block of the left operand stays in the second-level cache while it meets one panel
+// after another of the right operand; each of these stays in the first-level cache meanwhile.
+constexpr index_t kInner = 256;
+template <class T>
+constexpr index_t kBlockRows = 8 * kRows<T>;
+constexpr index_t kBlockColumns = 1024;
+// Columns of the right operand that are packed together, shortly before they are used.
+constexpr index_t kGroup = 8 * kColumns;
+
+constexpr index_t round_up(index_t size, index_t unit) {
+    return (size + unit - 1) / unit * unit;
+}
+
+/// Cuts `size` into equal parts, multiples of `unit`, none longer than `longest`.
+index_t balanced_part(index_t size, index_t longest, index_t unit) {
+    const index_t parts = (size + longest - 1) / longest;
+    return round_up((size + parts - 1) / parts, unit);
+}
+
+/// Room for packed operands, this thread's from call to call.
+template <class T>
+struct Workspace {
+    T* left;
+    T* right;
+};
+
+template <class T>
+Workspace<T> workspace(index_t left_size, index_t right_size) {
+    thread_local Buffer<T> memory;
+    left_size = round_up(left_size, Register<T>::lanes);
+    if (memory.size() < left_size + right_size) memory = Buffer<T>(left_size + right_size);
+    return {memory.data(), memory.data() + left_size};
+}
+
+/// A packed operand, whose panels hold `depth` inner indices.
+template <class T>
+struct Panels {
+    const T* data;
+    index_t depth;
+};
+
+/// Inner indices.
+struct Range {
+    index_t first;
+    index_t last;
+};
+
+/// C := β·C + α·A·B. Only the inner indices `inner(i, j)` contribute where the panels that begin
+/// at row i and column j meet. Of Region::lower, `diagonal` is the row of C where the diagonal
+/// enters.
+template <class T, class Inner>
+void multiply_panels(Panels<T> a, Panels<T> b, Inner inner, T alpha, T beta, MatrixView<T> c,
+                     Region region = Region::full, index_t diagonal = 0) {
+    for (index_t j = 0; j < c.cols; j += kColumns)
+        for (index_t i = 0; i < c.rows; i += kRows<T>) {
+            const index_t enters = region == Region::full ? -kColumns : diagonal + j - i;
+            if (enters >= kRows<T>) continue;
+            with_height<T>(c.rows - i, [&]<int V>() {
+                constexpr index_t width = V * Register<T>::lanes;
+                const Clip clip{std::min(width, c.rows - i), std::min(kColumns, c.cols - j),
+                                enters};
+                const Range range = inner(i, j);
+                const index_t depth = range.last - range.first;
+                const T* left = a.data + i * a.depth + range.first * width;
+                const T* right = b.data + j * b.depth + range.first * kColumns;
+                if (clip.rows == width && clip.columns == kColumns && enters + kColumns <= 1)
+                    update_block<T, V>(depth, left, right, alpha, beta, &c(i, j), c.ld);
+                else
+                    update_clipped_block<T, V>(depth, left, right, alpha, beta, &c(i, j), c.ld,
+                                               clip);
+            });
+        }
+}
+
+/// Which half of a triangular operand op(L) is not zero.
+enum class Triangle { lower, upper };
+
+/// The inner indices of the panel of a triangular operand whose rows are [i, i + width).
+Range inner_of_panel(Triangle half, index_t i, index_t width, index_t order) {
+    return half == Triangle::lower ? Range{0, std::min(i + width, order)} : Range{i, order};
+}
+
+/// Writes zeros beyond the diagonal into the panel that begins at row i.
+template <class T>
+void clear_beyond_diagonal(Triangle half, T* panel, index_t i, index_t width, index_t order) {
+    for (index_t p = i; p < std::min(i + width, order); ++p)
+        for (index_t r = 0; r < width; ++r)
+            if (half == Triangle::lower ? i + r < p : i + r > p) panel[p * width + r] = T(0);
+}
+
+/// Packs a triangular op(L), as far as `inner_of_panel` reaches, by `pack(rows, first row, first
+/// inner index)`: several panels at once, since memory likes long runs.
+template <class T, class Pack>
+void pack_triangle(const Operand<T>& l, Triangle half, index_t rows_at_once, Pack pack) {
+    const index_t order = l.rows();
+    for (index_t i = 0; i < order; i += rows_at_once) {
+        const index_t rows = std::min(rows_at_once, order - i);
+        const Range inner = inner_of_panel(half, i, rows, order);
+        pack(l.block(i, inner.first, rows, inner.last - inner.first), i, inner.first);
+    }
+}
+
+template <class T>
+void pack_left_triangle(Op op, MatrixView<const T> l, T* packed) {
+    const index_t order = l.rows;
+    const Triangle half = op == Op::none ? Triangle::lower : Triangle::upper;
+    pack_triangle(Operand<T>{op, l}, half, 3 * kRows<T>,
+                  [=](const Operand<T>& rows, index_t i, index_t first) {
+                      pack_left(rows, packed + i * order, order, first);
+                  });
+    for (index_t i = 0; i < order; i += kRows<T>)
+        clear_beyond_diagonal(half, packed + i * order, i,
+                              std::min(kRows<T>, round_up(order - i, Register<T>::lanes)), order);
+}
+
+/// The rows of a packed right operand are the columns of op(L).
+template <class T>
+void pack_right_triangle(Op op, MatrixView<const T> l, T* packed, index_t panel_depth) {
+    const index_t order = l.rows;
+    const Triangle half = op == Op::none ? Triangle::upper : Triangle::lower;
+    pack_triangle(Operand<T>{op, l}.transposed(), half, kGroup,
+                  [=](const Operand<T>& rows, index_t j, index_t first) {
+                      pack_right(rows.transposed(), packed + j * panel_depth, panel_depth, first);
+                  });
+    for (index_t j = 0; j < order; j += kColumns)
+        clear_beyond_diagonal(half, packed + j * panel_depth, j, kColumns, order);
+}
+
+/// B := op(L)·B. All rows of some columns of B are packed before they are overwritten.
+template <class T>
+void trmm_left(Op op, MatrixView<const T> l, MatrixView<T> b) {
+    const index_t order = l.rows;
+    const Triangle half = op == Op::none ? Triangle::lower : Triangle::upper;
+    const auto packed = workspace<T>(round_up(order, Register<T>::lanes) * order, kGroup * order);
+    pack_left_triangle(op, l, packed.left);
+    for (index_t j = 0; j < b.cols; j += kGroup) {
+        const auto columns = b.block(0, j, order, std::min(kGroup, b.cols - j));
+        pack_right(Operand<T>{Op::none, columns}, packed.right, order);
+        multiply_panels<T>(
+            {packed.left, order}, {packed.right, order},
+            [=](index_t i, index_t) { return inner_of_panel(half, i, kRows<T>, order); }, T(1),
+            T(0), columns);
+    }
+}
+
+/// B := B·op(L), by rows of B in the same way.
+template <class T>
+void trmm_right(Op op, MatrixView<const T> l, MatrixView<T> b) {
+    const index_t order = l.rows;
+    const Triangle half = op == Op::none ? Triangle::upper : Triangle::lower;
+    const auto packed = workspace<T>(kBlockRows<T> * order, round_up(order, kColumns) * order);
+    pack_right_triangle(op, l, packed.right, order);
+    for (index_t i = 0; i < b.rows; i += kBlockRows<T>) {
+        const auto rows = b.block(i, 0, std::min(kBlockRows<T>, b.rows - i), order);
+        pack_left(Operand<T>{Op::none, rows}, packed.left, order);
+        multiply_panels<T>(
+            {packed.left, order}, {packed.right, order},
+            [=](index_t, index_t j) { return inner_of_panel(half, j, kColumns, order); }, T(1),
+            T(0), rows);
+    }
+}
+
+/// Replaces the diagonal of a packed right operand by its reciprocals, and completes its last
+/// square on the diagonal with zeros.
+template <class T>
+void invert_diagonal(T* packed, index_t order, index_t panel_depth) {
+    for (index_t j = 0; j < panel_depth; ++j) {
+        T* panel = packed + j / kColumns * kColumns * panel_depth;
+        T& pivot = panel[j * kColumns + j % kColumns];
+        if (j < order)
+            pivot = T(1) / pivot;
+        else
+            std::fill_n(panel + j * kColumns, kColumns, T(0));
+    }
+}
+
+/// Solves X·M = α·X for a packed panel X, V registers high, and a packed triangle M of `order`.
+template <class T, int V>
+void solve_panel(Direction direction, Panels<T> m, index_t order, T alpha, T* x) {
+    constexpr index_t width = V * Register<T>::lanes;
+    const index_t size = m.depth;
+    const auto triangle = [=](index_t j, index_t p) { return m.data + j * size + p * kColumns; };
+    if (direction == Direction::forward)
+        for (index_t j = 0; j < size; j += kColumns)
+            solve_block<T, V, Direction::forward>(j, x, triangle(j, 0), alpha, triangle(j, j),
+                                                  x + j * width);
+    else
+        for (index_t j = size - kColumns; j >= 0; j -= kColumns)
+            solve_block<T, V, Direction::backward>(order - j - kColumns, x + (j + kColumns) * width,
+                                                   triangle(j, j + kColumns), alpha, triangle(j, j),
+                                                   x + j * width);
+}
+
+/// X := α·X·op(L)⁻¹ for X = op_b(B), one packed panel of rows after the other. To solve from the
+/// left is to solve from the right for the transposes, so the vectors always run across unknowns
+/// that do not depend on each other.
+template <class T>
+void solve_from_right(Op op, T alpha, MatrixView<const T> l, Op op_b, MatrixView<T> b) {
+    const index_t order = l.rows;
+    const index_t size = round_up(order, kColumns);
+    const index_t rows_at_once = 4 * kRows<T>;
+    const auto packed = workspace<T>(rows_at_once * size, size * size);
+    pack_right_triangle(op, l, packed.right, size);
+    invert_diagonal(packed.right, order, size);
+    const index_t total = op_b == Op::none ? b.rows : b.cols;
+    for (index_t first = 0; first < total; first += rows_at_once) {
+        const index_t rows = std::min(rows_at_once, total - first);
+        const auto block =
+            op_b == Op::none ? b.block(first, 0, rows, order) : b.block(0, first, order, rows);
+        pack_left(Operand<T>{op_b, block}, packed.left, size);
+        for (index_t i = 0; i < rows; i += kRows<T>)
+            with_height<T>(rows - i, [&]<int V>() {
+                constexpr index_t width = V * Register<T>::lanes;
+                const index_t height = std::min(width, rows - i);
+                T* x = packed.left + i * size;
+                std::fill(x + order * width, x + size * width, T(0));
+                solve_panel<T, V>(op == Op::none ? Direction::backward : Direction::forward,
+                                  {packed.right, size}, order, alpha, x);
+                unpack_panel<T, width>(x, op_b,
+                                       op_b == Op::none ? block.block(i, 0, height, order)
+                                                        : block.block(0, i, order, height));
+            });
+    }
+}
+
+}  // namespace
+
+bool is_available() {
+#if defined(__x86_64__)
+    static const bool available =
+        __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
+    return available;
+#else
+    return false;
+#endif
+}
+
+template <class T>
+void gemm(Op op_a, Op op_b, T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta,
+          MatrixView<T> c, Region region) {
+    const Operand<T> left{op_a, a}, right{op_b, b};
+    const index_t inner = left.cols();
+    const index_t depth_step = balanced_part(inner, kInner, 8);
+    const index_t row_step = balanced_part(c.rows, kBlockRows<T>, kRows<T>);
+    const index_t column_step = balanced_part(c.cols, kBlockColumns, kGroup);
+    const auto packed = workspace<T>(row_step * depth_step, column_step * depth_step);
+    for (index_t jc = 0; jc < c.cols; jc += column_step) {
+        const index_t columns = std::min(column_step, c.cols - jc);
+        const index_t first_row = region == Region::full ? 0 : jc / row_step * row_step;
+        for (index_t pc = 0; pc < inner; pc += depth_step) {
+            const index_t depth = std::min(depth_step, inner - pc);
+            const T beta_now = pc == 0 ? beta : T(1);
+            for (index_t ic = first_row; ic < c.rows; ic += row_step) {
+                const index_t rows = std::min(row_step, c.rows - ic);
+                pack_left(left.block(ic, pc, rows, depth), packed.left, depth);
+                for (index_t j = 0; j < columns; j += kGroup) {
+                    const index_t group = std::min(kGroup, columns - j);
+                    T* panels = packed.right + j * depth;
+                    if (ic == first_row)
+                        pack_right(right.block(pc, jc + j, depth, group), panels, depth);
+                    multiply_panels<T>(
+                        {packed.left, depth}, {panels, depth},
+                        [=](index_t, index_t) { return Range{0, depth}; }, alpha, beta_now,
+                        c.block(ic, jc + j, rows, group), region, jc + j - ic);
+                }
+            }
+        }
+    }
+}
+
+template <class T>
+void trmm(Side side, Op op, MatrixView<const T> l, MatrixView<T> b) {
+    side == Side::left ? trmm_left(op, l, b) : trmm_right(op, l, b);
+}
+
+template <class T>
+void trsm(Side side, Op op, T alpha, MatrixView<const T> l, MatrixView<T> b) {
+    if (side == Side::right)
+        solve_from_right(op, alpha, l, Op::none, b);
+    else
+        solve_from_right(op == Op::none ? Op::transpose : Op::none, alpha, l, Op::transpose, b);
+}
+
+#define GPRAT_INSTANTIATE(T)                                                                  \
+    template void gemm(Op, Op, T, MatrixView<const T>, MatrixView<const T>, T, MatrixView<T>, \
+                       Region);                                                               \
+    template void trmm(Side, Op, MatrixView<const T>, MatrixView<T>);                         \
+    template void trsm(Side, Op, T, MatrixView<const T>, MatrixView<T>);
+GPRAT_INSTANTIATE(float)
+GPRAT_INSTANTIATE(double)
+#undef GPRAT_INSTANTIATE
+
+}  // namespace gprat::packed
