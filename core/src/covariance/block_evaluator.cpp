@@ -94,14 +94,20 @@ void BlockEvaluator<T>::evaluate(MatrixView<T> k) {
 template <class T>
 auto BlockEvaluator<T>::value(const Node<T>& node) -> Value {
     switch (node.opcode) {
-        case Opcode::constant: return {nullptr, node.parameters[0]};
-        case Opcode::white: return white(node);
-        case Opcode::dot_product: return dot_product(node);
-        case Opcode::sum: return sum(values_[node.left], values_[node.right], slot(node.value_slot));
+        case Opcode::constant:
+            return {nullptr, node.parameters[0]};
+        case Opcode::white:
+            return white(node);
+        case Opcode::dot_product:
+            return dot_product(node);
+        case Opcode::sum:
+            return sum(values_[node.left], values_[node.right], slot(node.value_slot));
         case Opcode::product:
             return product(values_[node.left], values_[node.right], slot(node.value_slot));
-        case Opcode::power: return power(values_[node.left], node.exponent, slot(node.value_slot));
-        default: return stationary_leaf(node);
+        case Opcode::power:
+            return power(values_[node.left], node.exponent, slot(node.value_slot));
+        default:
+            return stationary_leaf(node);
     }
 }
 
@@ -176,6 +182,15 @@ auto BlockEvaluator<T>::power(Value base, double exponent, T* out) -> Value {
     return {out, 1.0};
 }
 
+/// base^(exponent − 1), bounded so that it may meet a derivative that has vanished with the base.
+template <class T>
+auto BlockEvaluator<T>::slope(Value base, double exponent, T* out) -> Value {
+    const auto result = power(base, exponent - 1.0, out);
+    if (exponent < 1.0 && result.block)
+        block_math::scale_within(count_, T(1), out, pair_math::kHuge<T>, out);
+    return result;
+}
+
 template <class T>
 void BlockEvaluator<T>::accumulate_gradient(MatrixView<const T> weights,
                                             std::span<double> gradient) {
@@ -198,7 +213,8 @@ void BlockEvaluator<T>::reverse(const Node<T>& node, Value adjoint) {
     switch (node.opcode) {
         case Opcode::constant:
             return add_derivative(
-                node, 0, adjoint.scale * node.parameters[0] * block_math::sum(count_, adjoint.block));
+                node, 0,
+                adjoint.scale * node.parameters[0] * block_math::sum(count_, adjoint.block));
         case Opcode::white:
             return add_derivative(
                 node, 0, adjoint.scale * node.parameters[0] * sum_where_same(adjoint.block));
@@ -215,14 +231,17 @@ void BlockEvaluator<T>::reverse(const Node<T>& node, Value adjoint) {
             if (plan_.nodes[node.right].is_free)
                 reverse(plan_.nodes[node.right], product(adjoint, values_[node.left], scratch));
             return;
-        case Opcode::power: {
-            const auto slope = power(values_[node.left], node.exponent - 1.0, scratch);
+        case Opcode::power:
             adjoint.scale *= node.exponent;
-            return reverse(plan_.nodes[node.left], product(adjoint, slope, scratch));
-        }
-        case Opcode::rational_quadratic: return reverse_rational_quadratic(node, adjoint);
-        case Opcode::exp_sine_squared: return reverse_exp_sine_squared(node, adjoint);
-        default: return reverse_length_scales(node, adjoint);
+            return reverse(
+                plan_.nodes[node.left],
+                product(adjoint, slope(values_[node.left], node.exponent, scratch), scratch));
+        case Opcode::rational_quadratic:
+            return reverse_rational_quadratic(node, adjoint);
+        case Opcode::exp_sine_squared:
+            return reverse_exp_sine_squared(node, adjoint);
+        default:
+            return reverse_length_scales(node, adjoint);
     }
 }
 

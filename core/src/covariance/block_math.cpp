@@ -123,9 +123,8 @@ void multiply_reciprocal(index_t count, const T* x, const T* a, const T* b, T* o
 
 template <class T>
 double sum(index_t count, const T* a) {
-    return dispatch<Reduce<T>>(count, [=]<class V>(index_t i, V& sum) GPRAT_INLINE_LAMBDA {
-        sum += load<V>(a + i);
-    });
+    return dispatch<Reduce<T>>(
+        count, [=]<class V>(index_t i, V& sum) GPRAT_INLINE_LAMBDA { sum += load<V>(a + i); });
 }
 
 template <class T>
@@ -142,21 +141,21 @@ double dot(index_t count, const T* a, const T* b, const T* c) {
     });
 }
 
-#define GPRAT_INSTANTIATE(T)                                                                  \
-    template void scale_and_shift(index_t, T, const T*, T, T*);                               \
-    template void combine(index_t, T, const T*, T, const T*, T*);                             \
-    template void multiply(index_t, const T*, const T*, T*);                                  \
-    template void square(index_t, T, const T*, T*);                                           \
-    template void cube(index_t, T, const T*, T*);                                             \
-    template void square_root(index_t, const T*, T*);                                         \
-    template void scale_within(index_t, T, const T*, T, T*);                                  \
-    template void reduce_phase(index_t, const T*, T*);                                        \
-    template void multiply_polynomial(index_t, Quadratic<T>, const T*, const T*, T*);         \
-    template void multiply_ratio(index_t, Quadratic<T>, Quadratic<T>, const T*, const T*,     \
-                                 const T*, T*);                                               \
-    template void multiply_reciprocal(index_t, const T*, const T*, const T*, T*);             \
-    template double sum(index_t, const T*);                                                   \
-    template double dot(index_t, const T*, const T*);                                         \
+#define GPRAT_INSTANTIATE(T)                                                              \
+    template void scale_and_shift(index_t, T, const T*, T, T*);                           \
+    template void combine(index_t, T, const T*, T, const T*, T*);                         \
+    template void multiply(index_t, const T*, const T*, T*);                              \
+    template void square(index_t, T, const T*, T*);                                       \
+    template void cube(index_t, T, const T*, T*);                                         \
+    template void square_root(index_t, const T*, T*);                                     \
+    template void scale_within(index_t, T, const T*, T, T*);                              \
+    template void reduce_phase(index_t, const T*, T*);                                    \
+    template void multiply_polynomial(index_t, Quadratic<T>, const T*, const T*, T*);     \
+    template void multiply_ratio(index_t, Quadratic<T>, Quadratic<T>, const T*, const T*, \
+                                 const T*, T*);                                           \
+    template void multiply_reciprocal(index_t, const T*, const T*, const T*, T*);         \
+    template double sum(index_t, const T*);                                               \
+    template double dot(index_t, const T*, const T*);                                     \
     template double dot(index_t, const T*, const T*, const T*);
 GPRAT_INSTANTIATE(double)
 GPRAT_INSTANTIATE(float)

@@ -9,11 +9,12 @@ namespace {
 
 InstructionSet best_instruction_set() {
 #if defined(__x86_64__)
+    __builtin_cpu_init();
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
         return InstructionSet::baseline;
-    const bool has_avx512 = __builtin_cpu_supports("avx512f") &&
-                            __builtin_cpu_supports("avx512dq") &&
-                            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
+    const bool has_avx512 =
+        __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
     return has_avx512 ? InstructionSet::avx512 : InstructionSet::avx2;
 #else
     return InstructionSet::baseline;

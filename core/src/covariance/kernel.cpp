@@ -12,8 +12,8 @@ namespace gprat::covariance {
 
 namespace {
 
-/// Calls `visit(evaluator, i, j, rows, columns)` for every block that meets the region, (i, j) being
-/// its first entry, with the evaluator set to its points.
+/// Calls `visit(evaluator, i, j, rows, columns)` for every block that meets the region, (i, j)
+/// being its first entry, with the evaluator set to its points.
 template <class T, class Visit>
 void for_each_block(const Plan<T>& plan, const Points<T>& rows, const Points<T>& columns,
                     Pairing pairing, Region region, Visit visit) {
@@ -40,16 +40,25 @@ double variance(const Plan<T>& plan, const T* point, std::vector<double>& values
         const auto& node = plan.nodes[i];
         switch (node.opcode) {
             case Opcode::constant:
-            case Opcode::white: values[i] = node.parameters[0]; break;
+            case Opcode::white:
+                values[i] = node.parameters[0];
+                break;
             case Opcode::dot_product:
                 values[i] = node.parameters[0] * node.parameters[0];
                 for (index_t f = 0; f < plan.features; ++f)
                     values[i] += static_cast<double>(point[f]) * static_cast<double>(point[f]);
                 break;
-            case Opcode::sum: values[i] = values[node.left] + values[node.right]; break;
-            case Opcode::product: values[i] = values[node.left] * values[node.right]; break;
-            case Opcode::power: values[i] = std::pow(values[node.left], node.exponent); break;
-            default: values[i] = 1.0;
+            case Opcode::sum:
+                values[i] = values[node.left] + values[node.right];
+                break;
+            case Opcode::product:
+                values[i] = values[node.left] * values[node.right];
+                break;
+            case Opcode::power:
+                values[i] = std::pow(values[node.left], node.exponent);
+                break;
+            default:
+                values[i] = 1.0;
         }
     }
     return values.back();

@@ -234,12 +234,12 @@ void weighted_squares(const BlockShape& shape, const T* rows, const T* columns, 
     dispatch<WeightedSquares>(shape, rows, columns, weights, scratch, sums);
 }
 
-#define GPRAT_INSTANTIATE(T)                                                                       \
-    template void pack_rows(index_t, index_t, const T*, const T*, T*);                             \
-    template void pack_columns(index_t, index_t, const T*, const T*, T*);                          \
-    template void squared_distances(const BlockShape&, const T*, const T*, T, T*);                 \
-    template void scaled_squared_distances(const BlockShape&, const T*, const T*, const T*, T*);   \
-    template void dot_products(const BlockShape&, const T*, const T*, T, T*);                      \
+#define GPRAT_INSTANTIATE(T)                                                                     \
+    template void pack_rows(index_t, index_t, const T*, const T*, T*);                           \
+    template void pack_columns(index_t, index_t, const T*, const T*, T*);                        \
+    template void squared_distances(const BlockShape&, const T*, const T*, T, T*);               \
+    template void scaled_squared_distances(const BlockShape&, const T*, const T*, const T*, T*); \
+    template void dot_products(const BlockShape&, const T*, const T*, T, T*);                    \
     template void weighted_squares(const BlockShape&, const T*, const T*, const T*, T*, double*);
 GPRAT_INSTANTIATE(double)
 GPRAT_INSTANTIATE(float)

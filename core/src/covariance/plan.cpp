@@ -34,23 +34,27 @@ void check_value(double value, Opcode opcode) {
 template <class T>
 double length(const Node<T>& node, index_t feature) {
     switch (node.opcode) {
-        case Opcode::dot_product: return 1.0;
+        case Opcode::dot_product:
+            return 1.0;
         case Opcode::rational_quadratic:
-        case Opcode::exp_sine_squared: return node.parameters[1];
-        default: return node.parameters[node.parameters.size() == 1 ? 0 : feature];
+        case Opcode::exp_sine_squared:
+            return node.parameters[1];
+        default:
+            return node.parameters[node.parameters.size() == 1 ? 0 : feature];
     }
 }
 
 template <class T>
 Metric<T> make_metric(const Node<T>& node, index_t features) {
-    // Powers and rests, and squares of rests, of any length scale that a double can hold must be
-    // finite numbers of type T.
+    // Whatever length scale a double can hold, powers, rests and squares of rests must be finite
+    // numbers of type T, and points times small powers have finite squares.
     constexpr int largest_power = sizeof(T) == 8 ? 500 : 60;
+    constexpr int smallest_power = sizeof(T) == 8 ? -1000 : -120;
     constexpr double largest_rest = sizeof(T) == 8 ? 1e150 : 1e18;
     Metric<T> metric;
     for (index_t f = 0; f < features; ++f) {
         const double l = length(node, f);
-        const int power = std::clamp(-std::ilogb(l), -largest_power, largest_power);
+        const int power = std::clamp(-std::ilogb(l), smallest_power, largest_power);
         metric.power.push_back(static_cast<T>(std::ldexp(1.0, power)));
         const double rest = std::min(1.0 / l / std::ldexp(1.0, power), largest_rest);
         metric.rest.push_back(static_cast<T>(rest));

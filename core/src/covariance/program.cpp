@@ -13,11 +13,14 @@ namespace {
 index_t fewest_parameters(Opcode opcode) {
     switch (opcode) {
         case Opcode::rational_quadratic:
-        case Opcode::exp_sine_squared: return 2;
+        case Opcode::exp_sine_squared:
+            return 2;
         case Opcode::sum:
         case Opcode::product:
-        case Opcode::power: return 0;
-        default: return 1;
+        case Opcode::power:
+            return 0;
+        default:
+            return 1;
     }
 }
 
@@ -34,9 +37,12 @@ bool takes_length_scales(Opcode opcode) {
 index_t operand_count(Opcode opcode) {
     switch (opcode) {
         case Opcode::sum:
-        case Opcode::product: return 2;
-        case Opcode::power: return 1;
-        default: return 0;
+        case Opcode::product:
+            return 2;
+        case Opcode::power:
+            return 1;
+        default:
+            return 0;
     }
 }
 

@@ -49,8 +49,12 @@ void evaluate(const Node<T>& node, index_t count, T* distances, T* values) {
     const bool needs_root = node.opcode != Opcode::rbf && node.opcode != Opcode::rational_quadratic;
     if (needs_root) square_root(count, distances, distances);
     switch (node.opcode) {
-        case Opcode::rbf: exponential(count, T(-0.5), distances, values); return;
-        case Opcode::matern12: exponential(count, T(-1), distances, values); return;
+        case Opcode::rbf:
+            exponential(count, T(-0.5), distances, values);
+            return;
+        case Opcode::matern12:
+            exponential(count, T(-1), distances, values);
+            return;
         case Opcode::matern32:
         case Opcode::matern52: {
             const auto polynomial = matern_polynomial<T>(node.opcode);
@@ -91,7 +95,8 @@ void weigh_squares(const Node<T>& node, index_t count, const T* distances, const
         case Opcode::rational_quadratic:
             return multiply_ratio(count, quadratic<T>(1.0, 0.0, 0.0), quadratic<T>(1.0, 1.0, 0.0),
                                   distances, adjoint, values, weights);
-        default: return multiply(count, adjoint, values, weights);
+        default:
+            return multiply(count, adjoint, values, weights);
     }
 }
 
@@ -99,10 +104,12 @@ template <class T>
 double sum_weighted_squares(const Node<T>& node, index_t count, const T* weights,
                             const T* distances) {
     switch (node.opcode) {
-        case Opcode::rbf: return block_math::dot(count, weights, distances);
+        case Opcode::rbf:
+            return block_math::dot(count, weights, distances);
         case Opcode::rational_quadratic:
             return 2.0 * node.parameters[0] * block_math::dot(count, weights, distances);
-        default: return block_math::dot(count, weights, distances, distances);
+        default:
+            return block_math::dot(count, weights, distances, distances);
     }
 }
 

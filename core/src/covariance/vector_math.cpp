@@ -1,5 +1,5 @@
-// The C library declares its vector functions only under fast-math. This file alone is compiled with
-// it, so nothing here may test for NaN or infinity.
+// The C library declares its vector functions only under fast-math. This file alone is compiled
+// with it, so nothing here may test for NaN or infinity.
 #include "gprat/covariance/vector_math.hpp"
 
 #include <cmath>
@@ -73,10 +73,10 @@ void power(index_t count, T factor, const T* x, T exponent, T* y) {
     dispatch<Power>(count, factor, x, exponent, y);
 }
 
-#define GPRAT_INSTANTIATE(T)                              \
-    template void exponential(index_t, T, const T*, T*);  \
-    template void log_one_plus(index_t, const T*, T*);    \
-    template void sine(index_t, T, const T*, T*);         \
+#define GPRAT_INSTANTIATE(T)                             \
+    template void exponential(index_t, T, const T*, T*); \
+    template void log_one_plus(index_t, const T*, T*);   \
+    template void sine(index_t, T, const T*, T*);        \
     template void power(index_t, T, const T*, T, T*);
 GPRAT_INSTANTIATE(double)
 GPRAT_INSTANTIATE(float)

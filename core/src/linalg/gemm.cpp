@@ -15,7 +15,7 @@ namespace {
 
 // A packed block of the left operand stays in the second-level cache while it meets one panel
 // after another of the right operand; each of these stays in the first-level cache meanwhile.
-constexpr index_t kInner = 256;
+constexpr index_t kInner = 384;
 template <class T>
 constexpr index_t kBlockRows = 8 * kRows<T>;
 constexpr index_t kBlockColumns = 1024;

@@ -15,8 +15,10 @@ namespace gprat::covariance {
 template <class T>
 class BlockEvaluator {
 public:
-    static constexpr index_t kRows = 64;
-    static constexpr index_t kColumns = 64;
+    /// Measured: high, because the processor fetches long runs of a column ahead; few columns, so
+    /// that the values of several instructions fit into the first-level cache together.
+    static constexpr index_t kRows = 128;
+    static constexpr index_t kColumns = 8;
 
     explicit BlockEvaluator(const Plan<T>& plan);
 
@@ -47,6 +49,7 @@ private:
     Value sum(Value a, Value b, T* out);
     Value product(Value a, Value b, T* out);
     Value power(Value base, double exponent, T* out);
+    Value slope(Value base, double exponent, T* out);
 
     void reverse(const Node<T>& node, Value adjoint);
     void reverse_length_scales(const Node<T>& node, Value adjoint);

@@ -16,14 +16,14 @@
 #define GPRAT_TARGET_AVX512 __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma")))
 #else
 #define GPRAT_TARGET_AVX512 \
-    __attribute__(          \
-        (target("avx512f,avx512dq,avx512vl,avx512bw,fma,prefer-vector-width=512")))
+    __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma,prefer-vector-width=512")))
 #endif
 #endif
 
-/// Promises that the iterations of the loop that follows are independent of each other.
+/// Promises GCC that the iterations of the loop that follows are independent of each other. Clang
+/// finds out at run time, and would warn of loops that it cannot vectorise.
 #if defined(__clang__)
-#define GPRAT_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#define GPRAT_INDEPENDENT
 #else
 #define GPRAT_INDEPENDENT _Pragma("GCC ivdep")
 #endif
@@ -84,9 +84,12 @@ template <class Loop, class... Args>
 auto dispatch(Args... args) {
 #if defined(__x86_64__)
     switch (instruction_set()) {
-        case InstructionSet::avx512: return detail::run_avx512<Loop>(args...);
-        case InstructionSet::avx2: return detail::run_avx2<Loop>(args...);
-        case InstructionSet::baseline: break;
+        case InstructionSet::avx512:
+            return detail::run_avx512<Loop>(args...);
+        case InstructionSet::avx2:
+            return detail::run_avx2<Loop>(args...);
+        case InstructionSet::baseline:
+            break;
     }
 #endif
     return detail::run_baseline<Loop>(args...);

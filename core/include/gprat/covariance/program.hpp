@@ -34,8 +34,9 @@ struct Instruction {
 /// A covariance function as a postfix program over a flat vector of parameters.
 class Program {
 public:
-    /// Throws InvalidArgument unless the instructions leave exactly one value on the stack and every
-    /// one of them reads as many parameters as its opcode takes, all within `parameter_count`.
+    /// Throws InvalidArgument unless the instructions leave exactly one value on the stack and
+    /// every one of them reads as many parameters as its opcode takes, all within
+    /// `parameter_count`.
     Program(std::vector<Instruction> instructions, index_t parameter_count, index_t feature_count);
 
     const std::vector<Instruction>& instructions() const { return instructions_; }
