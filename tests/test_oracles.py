@@ -2,6 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import approx_fprime
+from scipy.stats import multivariate_normal
+from sklearn.gaussian_process import GaussianProcessRegressor
+
+from gprat.kernels import RBF, ConstantKernel, Matern, WhiteKernel
 from oracles import (
     covariance,
     log_marginal_likelihood,
@@ -9,11 +14,6 @@ from oracles import (
     random_kernel,
     random_problem,
 )
-from scipy.optimize import approx_fprime
-from scipy.stats import multivariate_normal
-from sklearn.gaussian_process import GaussianProcessRegressor
-
-from gprat.kernels import RBF, ConstantKernel, Matern, WhiteKernel
 
 KERNELS = [
     ConstantKernel(1.5) * RBF(0.6) + WhiteKernel(0.05),

@@ -93,7 +93,7 @@ def mass_spring_damper(
         raise InvalidInputError(
             f"signal must be one of {', '.join(map(repr, _SIGNALS))}; got {signal!r}."
         )
-    if not (np.isscalar(noise) and np.isreal(noise) and 0 <= float(noise) < np.inf):
+    if not isinstance(noise, int | float | np.number) or not 0 <= noise < np.inf:
         raise InvalidInputError(
             f"noise must be a finite number, at least 0; got {noise!r}. "
             "It is relative: 0.05 means 5 % of the position's standard deviation."
@@ -122,8 +122,8 @@ def nfir(
     Returns
     -------
     X : ndarray of shape (n - r + 1, r)
-        Row t holds u_t, u_{t-1}, …, u_{t-r+1}, beginning with the first t for which all are known. A
-        read-only view of `u` where that is an array of float64: no lag is a copy.
+        Row t holds u_t, u_{t-1}, …, u_{t-r+1}, beginning with the first t for which all are known.
+        A read-only view of `u` where that is an array of float64: no lag is a copy.
     target : ndarray of shape (n - r + 1,)
         The outputs y_t of the same t; a view of `y` likewise.
 

@@ -6,7 +6,6 @@ import re
 
 import numpy as np
 import pytest
-from oracles import covariance, evaluate_program, random_kernel, random_problem
 from sklearn.gaussian_process.kernels import CompoundKernel, PairwiseKernel
 
 from gprat.exceptions import GpratError, UnsupportedKernelError
@@ -25,6 +24,7 @@ from gprat.kernels import (
     WhiteKernel,
     compile,
 )
+from oracles import covariance, evaluate_program, random_kernel, random_problem
 
 D = 3
 ARD = np.array([0.7, 1.3, 2.0])
