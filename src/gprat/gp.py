@@ -114,7 +114,7 @@ class GP:
         self._has_vector_targets = np.ndim(y) == 1
         self._log_noise_bounds = validation.check_noise_bounds(noise_bounds)
         self._threads = _check_threads(threads)
-        self._tile_size = _resolve_tile_size(tile_size, n, self._threads, self._dtype)
+        self._tile_size = _resolve_tile_size(tile_size, n)
         program = compile(_default_kernel() if kernel is None else kernel, d)
         self._kernel = _default_kernel() if kernel is None else clone(kernel)
         self._hyperparameters = self._with_noise(program, noise, "noise")
@@ -639,9 +639,7 @@ def _check_threads(threads: int | None) -> int | None:
     return validation.check_positive_integer(threads, "threads", _THREADS_REMEDY)
 
 
-def _resolve_tile_size(
-    tile_size: int | Literal["auto"], n: int, threads: int | None, dtype: np.dtype[Any]
-) -> int:
+def _resolve_tile_size(tile_size: int | Literal["auto"], n: int) -> int:
     if isinstance(tile_size, str) and tile_size == "auto":
-        return auto_tile_size(n, threads or runtime.threads(), dtype)
+        return auto_tile_size(n, runtime.processors())
     return min(n, validation.check_positive_integer(tile_size, "tile_size", _TILE_REMEDY))

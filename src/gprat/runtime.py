@@ -28,7 +28,7 @@ from gprat._core import runtime as _runtime
 from gprat._validation import check_positive_integer
 from gprat.exceptions import InvalidInputError, RuntimeSuspendedError
 
-__all__ = ["is_running", "limit", "resume", "start", "stop", "suspend", "threads"]
+__all__ = ["is_running", "limit", "processors", "resume", "start", "stop", "suspend", "threads"]
 
 _ENVIRONMENT_VARIABLE = "GPRAT_NUM_THREADS"
 _REMEDY = "Pass how many processors to use, such as threads=2, or leave it out to use all."
@@ -120,6 +120,17 @@ def threads() -> int:
     if _runtime.is_running():
         return _limited(_runtime.threads())
     return _limited(_requested or _threads_of_environment() or _runtime.default_threads())
+
+
+def processors() -> int:
+    """Return how many processors this process may use.
+
+    Returns
+    -------
+    int
+        By its affinity mask and its cgroup's quota, not those in the box.
+    """
+    return _runtime.default_threads()
 
 
 @contextmanager
