@@ -55,6 +55,7 @@ $(VENV)/pip: pyproject.toml
 
 $(VENV)/gprat: $(VENV)/pip $(SOURCES)
 	$(BIN)/python -m pip install --quiet --no-build-isolation --editable . \
+	  --config-settings=build-dir=build/editable \
 	  --config-settings=cmake.define.GPRAT_WARNINGS_AS_ERRORS=ON
 	touch $@
 

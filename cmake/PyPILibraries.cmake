@@ -27,3 +27,6 @@ if(NOT TARGET OpenBLAS::OpenBLAS)
   add_library(OpenBLAS::OpenBLAS SHARED IMPORTED)
   set_target_properties(OpenBLAS::OpenBLAS PROPERTIES IMPORTED_LOCATION "${openblas_library}")
 endif()
+
+locate_in_python_package(tbb_licence tbb-devel LICENSE*)
+locate_in_python_package(openblas_licence scipy-openblas32 LICENSE*)

@@ -31,7 +31,6 @@ from gprat.kernels import (
 from gprat.optimize.base import Iteration
 
 FIRST_YEAR_HELD_OUT = 1995.0
-TRAINING_SAMPLES = 4096
 TEST_SAMPLES = 1024
 REGRESSORS = 8
 NORMAL_95 = 1.96
@@ -50,6 +49,7 @@ class Result:
     test_target: np.ndarray
     test_mean: np.ndarray
     test_std: np.ndarray
+    peak_memory: float
 
     @property
     def rmse(self) -> float:
@@ -67,6 +67,23 @@ class Result:
         """Share of the test targets inside the 95 % band."""
         inside = np.abs(self.test_target - self.test_mean) <= NORMAL_95 * self.test_std
         return float(np.mean(inside))
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to learn, and from how many samples of the carts."""
+
+    max_iter: int
+    training_samples: int
+
+
+FULL = Effort(max_iter=100, training_samples=4096)
+QUICK = Effort(max_iter=10, training_samples=512)
+
+
+def peak_memory() -> float:
+    """Return the most memory that this process has held so far, libraries and all, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
 def train(name: str, gp: gprat.GP, max_iter: int) -> float:
@@ -108,7 +125,7 @@ def co2_kernel() -> Kernel:
     return trend + season + irregularities + weather
 
 
-def learn_co2(max_iter: int, output: Path) -> Result:
+def learn_co2(effort: Effort, output: Path) -> Result:
     """Train on the readings before 1995 and forecast those from 1995 on."""
     year, co2 = load_co2()
     is_known = year < FIRST_YEAR_HELD_OUT
@@ -116,7 +133,7 @@ def learn_co2(max_iter: int, output: Path) -> Result:
     gp = gprat.GP(
         year[is_known, None] - origin, co2[is_known] - mean_level, co2_kernel(), noise=0.1
     )
-    seconds = train("Mauna Loa CO2", gp, max_iter)
+    seconds = train("Mauna Loa CO2", gp, effort.max_iter)
     mean, variance = gp.predict_with_uncertainty(year[~is_known, None] - origin, include_noise=True)
     result = Result(
         "Mauna Loa CO2",
@@ -126,6 +143,7 @@ def learn_co2(max_iter: int, output: Path) -> Result:
         co2[~is_known],
         mean + mean_level,
         np.sqrt(variance),
+        peak_memory(),
     )
     grid = np.linspace(year.min(), year.max() + 3.0, 1500)
     grid_mean, grid_variance = gp.predict_with_uncertainty(
@@ -140,18 +158,18 @@ def learn_co2(max_iter: int, output: Path) -> Result:
     return result
 
 
-def learn_identification(max_iter: int, output: Path) -> Result:
+def learn_identification(effort: Effort, output: Path) -> Result:
     """Learn a chain of carts from one record of force and position, and predict another stretch."""
-    samples = TRAINING_SAMPLES + TEST_SAMPLES + 2 * (REGRESSORS - 1)
+    samples = effort.training_samples + TEST_SAMPLES + 2 * (REGRESSORS - 1)
     force, position = mass_spring_damper(samples, random_state=0)
     millimetres = 1e3 * position
-    cut = TRAINING_SAMPLES + REGRESSORS - 1
+    cut = effort.training_samples + REGRESSORS - 1
     X, y = nfir(force[:cut], millimetres[:cut], REGRESSORS)
     X_test, y_test = nfir(force[cut:], millimetres[cut:], REGRESSORS)
     scale, level, spread = force[:cut].std(), y.mean(), y.std()
     kernel = ConstantKernel(10.0) * RBF(np.full(REGRESSORS, 5.0), (0.1, 1e3))
     gp = gprat.GP(X / scale, (y - level) / spread, kernel, noise=0.01)
-    seconds = train("Mass-spring-damper", gp, max_iter)
+    seconds = train("Mass-spring-damper", gp, effort.max_iter)
     mean, variance = gp.predict_with_uncertainty(X_test / scale, include_noise=True)
     result = Result(
         "Mass-spring-damper",
@@ -161,6 +179,7 @@ def learn_identification(max_iter: int, output: Path) -> Result:
         y_test,
         level + spread * mean,
         spread * np.sqrt(variance),
+        peak_memory(),
     )
     draw_identification(
         output / "mass_spring_damper.png",
@@ -184,25 +203,27 @@ def print_table(results: list[Result], units: list[str]) -> None:
         "test RMSE": lambda r, unit: f"{r.rmse:.3g} {unit}",
         "mean negative log predictive density": lambda r, _: f"{r.negative_log_density:.3f}",
         "coverage of the 95 % band": lambda r, _: f"{r.coverage:.1%}",
+        "peak memory so far, libraries and all": lambda r, _: f"{r.peak_memory:.0f} MiB",
     }
     for heading, cell in rows.items():
         table.add_row(heading, *(cell(r, u) for r, u in zip(results, units, strict=True)))
     console.print(table)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-    console.print(f"Peak memory of the whole program, libraries and all: {peak:.0f} MiB")
 
 
 def main() -> None:
     """Parse the command line and run both problems."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--output", type=Path, default=Path("demo_output"), help="for pictures")
-    parser.add_argument("--max-iter", type=int, default=100, help="most iterations of training")
+    parser.add_argument(
+        "--quick", action="store_true", help="train briefly, from fewer samples: to see it run"
+    )
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
+    effort = QUICK if arguments.quick else FULL
     console.print(f"gprat {gprat.__version__} on {gprat.runtime.threads()} threads")
     results = [
-        learn_co2(arguments.max_iter, arguments.output),
-        learn_identification(arguments.max_iter, arguments.output),
+        learn_co2(effort, arguments.output),
+        learn_identification(effort, arguments.output),
     ]
     print_table(results, ["ppm", "mm"])
     for name in ("co2.png", "mass_spring_damper.png"):

@@ -13,6 +13,8 @@ import numpy as np
 
 Forecast: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
 
+SAMPLING_STEP = 0.35  # seconds between the carts' samples
+
 INK, BLUE, ORANGE = "#222222", "#1f6fb4", "#d1603d"
 
 STYLE = {
@@ -41,14 +43,15 @@ def draw_co2(
         year, co2 = readings
         whole.set(title="Weekly readings at Mauna Loa", xlim=(year.min(), forecast[0].max()))
         whole.axvspan(held_out_from, forecast[0].max(), color="#000000", alpha=0.05, lw=0)
-        recent = co2[year > held_out_from - 2]
+        start = held_out_from - 2
+        top_of_band = forecast[1] + forecast[2]
         zoom.set(
             title=f"Forecast from {held_out_from:.0f} on",
-            xlim=(held_out_from - 2, forecast[0].max()),
-            ylim=(recent.min() - 3, recent.max() + 9),
+            xlim=(start, forecast[0].max()),
+            ylim=(co2[year > start].min() - 2, top_of_band[forecast[0] > start].max() + 2),
         )
         zoom.axvline(held_out_from, color="#888888", lw=0.8, ls=":")
-        zoom.legend(loc="upper left", ncols=2)
+        zoom.legend(loc="lower right", ncols=2)
         figure.savefig(path)
         plt.close(figure)
 
@@ -76,13 +79,14 @@ def draw_identification(path: Path, test: Forecast, shown: int = 120) -> None:
         figure, (course, scatter) = plt.subplots(
             1, 2, figsize=(11, 4.2), layout="constrained", width_ratios=[2.2, 1]
         )
-        time = 0.35 * np.arange(shown)
+        time = SAMPLING_STEP * np.arange(shown)
         _draw_band(course, time, mean[:shown], half_width[:shown])
         course.plot(time, measured[:shown], ".", ms=4, color=ORANGE, label="measured")
         course.set(
             title="Position of the last of four carts, from the force on the first",
             xlabel="time (s)",
             ylabel="position (mm)",
+            xlim=(0, time[-1]),
             ylim=(None, 1.35 * measured[:shown].max()),
         )
         course.legend(loc="upper right", ncols=3)
