@@ -20,7 +20,7 @@ constexpr index_t kMeanPoints = 128;
 constexpr index_t kMeanRows = 512;
 
 // Columns of V that one task updates: as wide as GEMM likes, whatever the tile size.
-constexpr index_t kVarianceBlock = 512;
+constexpr index_t kVarianceBlock = 768;
 
 /// mean (points × outputs, row-major) += Aᵀ·B, with A (rows × points) and B (rows × outputs).
 template <class T>

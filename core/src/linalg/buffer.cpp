@@ -3,38 +3,55 @@
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <cstdint>
 #include <cstdlib>
 #include <new>
+
+#include "gprat/linalg/page_cache.hpp"
 
 namespace gprat::detail {
 
 namespace {
 
 constexpr std::size_t kCacheLine = 64;
+constexpr std::size_t kSmallPage = 4096;
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
 constexpr std::size_t round_up(std::size_t bytes, std::size_t unit) {
     return (bytes + unit - 1) / unit * unit;
 }
 
+PageCache::Block allocate(std::size_t bytes, std::size_t alignment) {
+    void* memory = nullptr;
+    if (posix_memalign(&memory, alignment, bytes) != 0) throw std::bad_alloc();
+    return {memory, bytes};
+}
+
+PageCache::Block allocate_large(std::size_t bytes) {
+    auto block = PageCache::instance().take(bytes);
+    if (block.memory != nullptr) return block;
+    block = allocate(bytes, kHugePage);
+#if defined(MADV_HUGEPAGE)
+    // The end that fills no huge page stays on small ones: rounding up would cost up to 2 MiB.
+    madvise(block.memory, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
+#endif
+    return block;
+}
+
 }  // namespace
 
 std::unique_ptr<void, FreePages> allocate_pages(std::size_t bytes) {
-    const bool is_large = bytes >= kHugePage;
-    const std::size_t alignment = is_large ? kHugePage : kCacheLine;
-    // Rounding a large request up to whole huge pages would cost up to 2 MiB and gain nothing.
     const std::size_t size = std::max(round_up(bytes, kCacheLine), kCacheLine);
-    void* memory = nullptr;
-    if (posix_memalign(&memory, alignment, size) != 0) throw std::bad_alloc();
-#if defined(MADV_HUGEPAGE)
-    if (is_large) madvise(memory, size / kHugePage * kHugePage, MADV_HUGEPAGE);
-#endif
-    return std::unique_ptr<void, FreePages>(memory);
+    const auto block =
+        size >= kHugePage ? allocate_large(round_up(size, kSmallPage)) : allocate(size, kCacheLine);
+    return {block.memory, FreePages{block.bytes}};
 }
 
 void FreePages::operator()(void* memory) const {
-    std::free(memory);
+    if (bytes >= kHugePage) {
+        PageCache::instance().give({memory, bytes});
+    } else {
+        std::free(memory);
+    }
 }
 
 }  // namespace gprat::detail

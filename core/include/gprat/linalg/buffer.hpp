@@ -9,6 +9,7 @@ namespace gprat {
 
 namespace detail {
 struct FreePages {
+    std::size_t bytes = 0;
     void operator()(void* memory) const;
 };
 std::unique_ptr<void, FreePages> allocate_pages(std::size_t bytes);

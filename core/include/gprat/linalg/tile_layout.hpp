@@ -29,7 +29,7 @@ public:
     index_t tiles_per_update() const { return std::max<index_t>(1, kLongInner / tile_size_); }
 
 private:
-    static constexpr index_t kLongInner = 1024;
+    static constexpr index_t kLongInner = 1536;
 
     index_t size_;
     index_t tile_size_;

@@ -1,0 +1,54 @@
+#include "gprat/linalg/page_cache.hpp"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace gprat {
+
+// Never destroyed: buffers of other static objects may outlive it.
+PageCache& PageCache::instance() {
+    static auto* cache = new PageCache;
+    return *cache;
+}
+
+// Who finds the cache locked does without it: it's never worth a wait, and in a forked child the
+// lock's owner may not exist.
+PageCache::Block PageCache::take(std::size_t bytes) {
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    if (!lock.owns_lock()) return {nullptr, 0};
+    const auto fits = [bytes](const Block& block) {
+        return block.bytes >= bytes && block.bytes - bytes <= bytes / 4;
+    };
+    const auto found = std::find_if(blocks_.begin(), blocks_.end(), fits);
+    if (found == blocks_.end()) {
+        free_all();
+        return {nullptr, 0};
+    }
+    const Block block = *found;
+    blocks_.erase(found);
+    bytes_ -= block.bytes;
+    return block;
+}
+
+void PageCache::give(Block block) {
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    if (!lock.owns_lock() || bytes_ + block.bytes > kMostBytes) {
+        std::free(block.memory);
+        return;
+    }
+#if defined(MADV_FREE)
+    madvise(block.memory, block.bytes, MADV_FREE);
+#endif
+    blocks_.push_back(block);
+    bytes_ += block.bytes;
+}
+
+void PageCache::free_all() {
+    for (const Block& block : blocks_) std::free(block.memory);
+    blocks_.clear();
+    bytes_ = 0;
+}
+
+}  // namespace gprat
