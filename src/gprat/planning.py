@@ -12,7 +12,7 @@ _MULTIPLE = 24
 
 # Where the time of factorisation, gradient and variance has its flat minimum on two processors
 # (measured for n from 256 to 8192).
-_TILE_PER_ROOT = 7.5
+_TILE_PER_ROOT = 8.5
 
 # Tiles a side, per root of the number of processors, that keep all of them busy.
 _TILES_PER_ROOT = 4
@@ -43,7 +43,7 @@ def auto_tile_size(n: int, processors: int) -> int:
     >>> auto_tile_size(100, processors=2)
     100
     >>> auto_tile_size(8192, processors=2)
-    672
+    768
     >>> auto_tile_size(8192, processors=64)
     240
     """
