@@ -7,8 +7,10 @@
 
 #include "check.hpp"
 #include "gprat/error.hpp"
+#include "gprat/linalg/buffer.hpp"
 #include "gprat/linalg/cholesky.hpp"
 #include "gprat/linalg/inverse.hpp"
+#include "gprat/linalg/page_cache.hpp"
 #include "gprat/linalg/solve.hpp"
 #include "gprat/linalg/tiled_matrix.hpp"
 #include "gprat/tasks/runtime.hpp"
@@ -161,10 +163,33 @@ void test_indefinite_matrix_names_the_row() {
             }
 }
 
+void test_freed_pages_serve_the_next_request_of_their_size() {
+    constexpr index_t kSize = index_t{1} << 20;  // 8 MiB
+    const void* first = nullptr;
+    {
+        const Buffer<double> buffer(kSize);
+        first = buffer.data();
+        buffer[kSize - 1] = 1.0;
+    }
+    {
+        const Buffer<double> again(kSize - 1000);
+        CHECK(again.data() == first);
+        again[kSize - 1001] = 2.0;
+        const Buffer<double> other(kSize);
+        CHECK(other.data() != first);
+    }
+    // A request that no block fits frees them all, so that they don't add to its peak.
+    {
+        const Buffer<double> larger(4 * kSize);
+    }
+    CHECK(PageCache::instance().take(kSize * sizeof(double)).memory == nullptr);
+}
+
 }  // namespace
 
 int main() {
     tasks::Runtime::instance().start(4);
+    test_freed_pages_serve_the_next_request_of_their_size();
     for (const index_t n : {1, 2, 50, 131})
         for (const index_t tile_size : {1, 7, 64, 131, 500}) {
             test_factor_and_inverse<double>(n, tile_size);
