@@ -42,7 +42,7 @@ void predict_mean_of_block(const Problem<T>& problem, MatrixView<const T> alpha,
         const index_t end = std::min(begin + kMeanRows, problem.size());
         const MatrixView<T> k(thread_scratch<T>(kMeanRows * points.count), end - begin,
                               points.count);
-        problem.kernel.evaluate(slice(problem.inputs, begin, end), points, Pairing::cross,
+        problem.kernel.evaluate(problem.inputs.slice(begin, end - begin), points, Pairing::cross,
                                 Region::full, k);
         add_products<T>(k, alpha.block(begin, 0, end - begin, alpha.cols), mean);
     }

@@ -24,17 +24,11 @@ struct Problem {
     double noise_at(index_t row) const { return noise.size() == 1 ? noise[0] : noise[row]; }
 };
 
-/// The points [begin, end) of a set.
-template <class T>
-covariance::Points<T> slice(const covariance::Points<T>& points, index_t begin, index_t end) {
-    return {points.data + begin * points.dimension, end - begin, points.dimension,
-            points.first + begin};
-}
-
+/// The points of one tile.
 template <class T>
 covariance::Points<T> tile_points(const covariance::Points<T>& points, const TileLayout& layout,
                                   index_t tile) {
-    return slice(points, layout.begin(tile), layout.end(tile));
+    return points.slice(layout.begin(tile), layout.extent(tile));
 }
 
 /// Starting the workers costs more than this many operations: smaller work runs on the caller.
