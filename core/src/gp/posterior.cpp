@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
+#include <utility>
 
 #include "gprat/error.hpp"
 #include "gprat/gp/predict.hpp"
@@ -69,13 +71,15 @@ void Posterior<T>::predict_mean(covariance::Points<T> points, T* mean,
         });
 }
 
+// Workspaces are made outside `run`, so that they outlive the graph also when adding a task fails.
 template <class T>
 void Posterior<T>::predict_variance(covariance::Points<T> points, T* mean, T* variance,
                                     const tasks::RunOptions& options) {
+    std::optional<VarianceWorkspace<T>> workspace;
     run(options, prediction_flops(problem_, points.count, Prediction::variance),
         [&](tasks::TaskGraph& graph, const ConditioningOperands<T>& operands) {
-            VarianceWorkspace<T> workspace(problem_, points.count, graph.threads());
-            add_predict_variance(graph, problem_, operands, points, mean, variance, workspace);
+            workspace.emplace(problem_, points.count, graph.threads());
+            add_predict_variance(graph, problem_, operands, points, mean, variance, *workspace);
             graph.run();
         });
 }
@@ -83,9 +87,9 @@ void Posterior<T>::predict_variance(covariance::Points<T> points, T* mean, T* va
 template <class T>
 void Posterior<T>::predict_covariance(covariance::Points<T> points, T* mean, T* covariance,
                                       const tasks::RunOptions& options) {
+    const Buffer<T> v(problem_.size() * points.count);
     run(options, prediction_flops(problem_, points.count, Prediction::covariance),
         [&](tasks::TaskGraph& graph, const ConditioningOperands<T>& operands) {
-            const Buffer<T> v(problem_.size() * points.count);
             add_predict_covariance(graph, problem_, operands, points, mean, covariance, v);
             graph.run();
         });
