@@ -233,7 +233,8 @@ void check_gradient(const Builder& kernel, const PointSet<T>& x, Region region) 
     const Kernel<T> compiled(kernel.program(), kernel.parameters, kAllFree(kernel));
     std::vector<double> gradient(kernel.parameters.size(), 0.0);
     compiled.accumulate_gradient(x.points(), x.points(), Pairing::same_set, region,
-                                 MatrixView<const T>(weights.data(), n, n), gradient);
+                                 MatrixView<const T>(weights.data(), n, n),
+                                 {.parameters = gradient});
     const double tolerance = (sizeof(T) == 8 ? 1e-9 : 1e-5) * contract(kernel.parameters, true);
     const double step = 2e-4;
     for (std::size_t p = 0; p < gradient.size(); ++p) {
@@ -308,7 +309,7 @@ void test_fixed_parameters_get_no_gradient() {
         const Kernel<double> compiled(kernel.program(), kernel.parameters, is_free);
         std::vector<double> gradient(is_free.size(), 0.0);
         compiled.accumulate_gradient(x.points(), x.points(), Pairing::same_set, Region::full, view,
-                                     gradient);
+                                     {gradient});
         return gradient;
     };
     const auto all = gradient_of(kAllFree(kernel));
@@ -355,7 +356,7 @@ void test_ends_of_the_range() {
             std::vector<double> gradient(kernel.parameters.size(), 0.0);
             compiled.accumulate_gradient(x.points(), x.points(), Pairing::same_set, Region::full,
                                          MatrixView<const T>(weights.data(), x.count, x.count),
-                                         gradient);
+                                         {gradient});
             CHECK(std::ranges::all_of(gradient, [](double g) { return std::isfinite(g); }));
         }
 }
@@ -370,7 +371,7 @@ void test_results_repeat_bit_by_bit() {
         const auto again = evaluate(compiled, x.points(), x.points(), Pairing::same_set);
         CHECK(std::memcmp(k.data(), again.data(), k.size() * sizeof(double)) == 0);
         compiled.accumulate_gradient(x.points(), x.points(), Pairing::same_set, Region::full,
-                                     MatrixView<const double>(k.data(), 200, 200), *gradient);
+                                     MatrixView<const double>(k.data(), 200, 200), {*gradient});
     }
     CHECK(first == second);
 }

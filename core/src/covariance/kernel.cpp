@@ -95,13 +95,13 @@ void Kernel<T>::diagonal(Points<T> points, T* out) const {
 template <class T>
 void Kernel<T>::accumulate_gradient(Points<T> rows, Points<T> columns, Pairing pairing,
                                     Region region, MatrixView<const T> weights,
-                                    std::span<double> gradient) const {
+                                    const GradientSink<T>& sink) const {
     check(rows);
     check(columns);
     if (!plan_.root().is_free) return;
     for_each_block(plan_, rows, columns, pairing, region,
                    [&](auto& evaluator, index_t i, index_t j, index_t m, index_t n) {
-                       evaluator.accumulate_gradient(weights.block(i, j, m, n), gradient);
+                       evaluator.accumulate_gradient(weights.block(i, j, m, n), sink.parameters);
                    });
 }
 

@@ -66,7 +66,8 @@ void contract_tile(const Problem<T>& problem, const TiledMatrix<T>& matrix,
     problem.kernel.accumulate_gradient(
         tile_points(problem.inputs, layout, i), tile_points(problem.inputs, layout, j),
         covariance::Pairing::same_set,
-        i == j ? covariance::Region::lower : covariance::Region::full, adjoint, gradient);
+        i == j ? covariance::Region::lower : covariance::Region::full, adjoint,
+        covariance::GradientSink<T>{.parameters = gradient});
 }
 
 template <class T>
