@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 __all__ = [
+    "CheckpointError",
     "GpratError",
     "InvalidInputError",
     "NotPositiveDefiniteError",
@@ -32,6 +33,10 @@ class UnsupportedTypeError(GpratError, TypeError):
 
 class UnsupportedKernelError(GpratError, ValueError):
     """A kernel, or a part of one, cannot be compiled into a kernel program."""
+
+
+class CheckpointError(GpratError, ValueError):
+    """A checkpoint of training cannot be written, or is none of this training."""
 
 
 class RuntimeSuspendedError(GpratError, RuntimeError):

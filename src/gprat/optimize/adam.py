@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 
 from gprat._validation import Float64Array
+from gprat.exceptions import InvalidInputError
 from gprat.optimize.base import Evaluation, Search
 
-__all__ = ["Adam", "Moments"]
+__all__ = ["Adam", "Moments", "Schedule"]
 
 _DECAY_MEAN, _DECAY_SQUARE, _EPSILON = 0.9, 0.999, 1e-8
 _SMALLEST_GRADIENT = 1e-5
@@ -51,6 +55,18 @@ class Moments:
         return -learning_rate * mean / (np.sqrt(square) + _EPSILON)
 
 
+# (iteration from 0, max_iter) -> what the learning rate is multiplied by
+Schedule: TypeAlias = Callable[[int, int], float]
+
+
+def _cosine(iteration: int, max_iter: int) -> float:
+    """Fall from 1 to 0 along half a wave (Loshchilov and Hutter 2017, without restarts)."""
+    return 0.5 * (1.0 + math.cos(math.pi * iteration / max_iter))
+
+
+_SCHEDULES: dict[str, Schedule] = {"constant": lambda iteration, max_iter: 1.0, "cosine": _cosine}
+
+
 @dataclass(frozen=True)
 class Adam:
     """Adam, projected to the bounds; see `gprat.optimize.base.Optimizer`.
@@ -61,21 +77,39 @@ class Adam:
         The most iterations, at least 1; each evaluates the loss once.
     learning_rate : float, default=0.1
         Length of a first step in each log hyperparameter, positive.
+    schedule : {"constant", "cosine"} or callable, default="constant"
+        How the learning rate goes on. "cosine": it falls to zero at `max_iter`, which settles what
+        a constant rate leaves swinging. A callable gets the number of the iteration, from 0, and
+        `max_iter`, and returns the factor of `learning_rate`, finite and not negative.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no such schedule; when it runs, if a callable returns no such factor.
     """
 
     max_iter: int = 200
     learning_rate: float = 0.1
+    schedule: str | Schedule = "constant"
+
+    def __post_init__(self) -> None:
+        is_name = isinstance(self.schedule, str) and self.schedule in _SCHEDULES
+        if not (is_name or callable(self.schedule)):
+            raise InvalidInputError(
+                f"schedule must be 'constant', 'cosine' or a function of (iteration, max_iter), "
+                f"got {self.schedule!r}."
+            )
 
     def run(self, search: Search, start: Float64Array, bounds: Float64Array) -> tuple[bool, str]:
         """Minimise from `start` within `bounds`."""
         moments, learning_rate = Moments(start.size), self.learning_rate
         latest = search.evaluate(start)
         assert latest is not None, "the first evaluation succeeds or raises"
-        for _ in range(self.max_iter):
+        for iteration in range(self.max_iter):
             if _is_stationary(latest, bounds):
                 return True, "the projected gradient is nearly zero"
-            theta = latest.theta + moments.step(latest.gradient, learning_rate)
-            evaluation = search.evaluate(np.clip(theta, bounds[:, 0], bounds[:, 1]))
+            step = moments.step(latest.gradient, learning_rate * self._factor(iteration))
+            evaluation = search.evaluate(np.clip(latest.theta + step, bounds[:, 0], bounds[:, 1]))
             if evaluation is None:
                 # The momentum leads to where K has no factor: start afresh, with smaller steps.
                 moments, learning_rate = Moments(start.size), 0.5 * learning_rate
@@ -83,6 +117,16 @@ class Adam:
                 latest = evaluation
             search.finish_iteration(latest)
         return False, f"reached {self.max_iter} iterations"
+
+    def _factor(self, iteration: int) -> float:
+        schedule = _SCHEDULES[self.schedule] if isinstance(self.schedule, str) else self.schedule
+        factor = schedule(iteration, self.max_iter)
+        if not 0.0 <= factor < math.inf:
+            raise InvalidInputError(
+                f"schedule must return a finite factor that is not negative, got {factor!r} in "
+                f"iteration {iteration}. Return 1.0 for the learning rate as it is."
+            )
+        return float(factor)
 
 
 def _is_stationary(evaluation: Evaluation, bounds: Float64Array) -> bool:

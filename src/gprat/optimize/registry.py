@@ -1,30 +1,35 @@
-"""Optimisers by name."""
+"""Optimisers by name, and what may stand in place of a name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 from gprat.exceptions import InvalidInputError
 from gprat.optimize.adam import Adam
 from gprat.optimize.base import Optimizer
+from gprat.optimize.external import External
 from gprat.optimize.lbfgs import LBFGSB
 
 __all__ = ["get_optimizer"]
 
-_FACTORIES: dict[str, Callable[..., Optimizer]] = {"l-bfgs-b": LBFGSB, "adam": Adam}
+_CLASSES: dict[str, type[LBFGSB] | type[Adam]] = {"l-bfgs-b": LBFGSB, "adam": Adam}
 
 
-def get_optimizer(name: str, **options: Any) -> Optimizer:
-    """Return the optimiser called `name`.
+def get_optimizer(optimizer: str | Callable[..., Any] | Optimizer, **options: Any) -> Optimizer:
+    """Return an optimiser.
 
     Parameters
     ----------
-    name : {"l-bfgs-b", "adam"}
+    optimizer : {"l-bfgs-b", "adam"}, callable or Optimizer
         "l-bfgs-b": quasi-Newton, for most models the fastest. "adam": gradient descent that also
-        copes with a rough loss.
+        copes with a rough loss. A callable: as scikit-learn's `GaussianProcessRegressor` takes it,
+        see `gprat.optimize.external.External`. An object with the method `run` is returned as it
+        is.
     **options
-        Options of that optimiser: `max_iter` and, for "adam", `learning_rate`.
+        Options of the optimiser of that name: `max_iter`; `tolerance` and `scale` for "l-bfgs-b";
+        `learning_rate` and `schedule` for "adam".
 
     Returns
     -------
@@ -39,15 +44,38 @@ def get_optimizer(name: str, **options: Any) -> Optimizer:
     Examples
     --------
     >>> get_optimizer("adam", max_iter=50)
-    Adam(max_iter=50, learning_rate=0.1)
+    Adam(max_iter=50, learning_rate=0.1, schedule='constant')
     """
-    if not isinstance(name, str) or name not in _FACTORIES:
-        names = " or ".join(repr(known) for known in _FACTORIES)
-        raise InvalidInputError(f"unknown optimizer {name!r}: expected {names}.")
-    try:
-        return _FACTORIES[name](**options)
-    except TypeError as error:
+    if isinstance(optimizer, str) and optimizer in _CLASSES:
+        return _with_options(optimizer, options)
+    is_class = isinstance(optimizer, type)
+    if not is_class and callable(getattr(optimizer, "run", None)):
+        _refuse_options(optimizer, options)
+        return optimizer  # type: ignore[return-value]
+    if not is_class and callable(optimizer):
+        _refuse_options(optimizer, options)
+        return External(optimizer)
+    names = " or ".join(repr(known) for known in _CLASSES)
+    raise InvalidInputError(
+        f"unknown optimizer {optimizer!r}: expected {names}, a function with the signature of "
+        "scikit-learn's optimizers, or an object with the method run."
+    )
+
+
+def _with_options(name: str, options: dict[str, Any]) -> Optimizer:
+    known = [field.name for field in fields(_CLASSES[name])]
+    unknown = [option for option in options if option not in known]
+    if unknown:
         raise InvalidInputError(
-            f"the optimizer {name!r} does not take all of the options {', '.join(options)}. "
-            "Leave out learning_rate unless the optimizer is 'adam'."
-        ) from error
+            f"the optimizer {name!r} has no option {unknown[0]}; it has {', '.join(known)}. "
+            f"Leave out {unknown[0]}, or choose the optimizer that has it."
+        )
+    return _CLASSES[name](**options)
+
+
+def _refuse_options(optimizer: object, options: dict[str, Any]) -> None:
+    if options:
+        raise InvalidInputError(
+            f"the options {', '.join(options)} belong to the optimizers that have a name, got "
+            f"them with {optimizer!r}. Set them where that optimizer is made."
+        )
