@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
@@ -12,7 +13,7 @@ from gprat.optimize.base import Optimizer
 from gprat.optimize.external import External
 from gprat.optimize.lbfgs import LBFGSB
 
-__all__ = ["get_optimizer"]
+__all__ = ["describe", "get_optimizer"]
 
 _CLASSES: dict[str, type[LBFGSB] | type[Adam]] = {"l-bfgs-b": LBFGSB, "adam": Adam}
 
@@ -60,6 +61,17 @@ def get_optimizer(optimizer: str | Callable[..., Any] | Optimizer, **options: An
         f"unknown optimizer {optimizer!r}: expected {names}, a function with the signature of "
         "scikit-learn's optimizers, or an object with the method run."
     )
+
+
+def describe(optimizer: Optimizer) -> str:
+    """Return the settings of an optimiser, the same in every process.
+
+    Examples
+    --------
+    >>> describe(get_optimizer(lambda obj_func, initial_theta, bounds: (initial_theta, 0.0)))
+    'External(optimizer=<function <lambda>>)'
+    """
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(optimizer))
 
 
 def _with_options(name: str, options: dict[str, Any]) -> Optimizer:

@@ -21,9 +21,9 @@ __all__ = [
     "Stage",
     "Start",
     "TrainingReport",
-    "converged",
+    "at_bounds",
     "gradient_tolerance",
-    "places_at_bounds",
+    "unconverged",
 ]
 
 _WIDTH = 100
@@ -72,7 +72,7 @@ class Start:
     n_evaluations : int
         Evaluations of the loss, over all stages.
     failure : str or None
-        Why it came to nothing.
+        Why it came to nothing, on one line.
     is_best : bool
         Whether this one won.
     """
@@ -307,6 +307,12 @@ def _starts(report: TrainingReport) -> Table:
     table.columns[-1].justify = "left"
     for number, start in enumerate(report.starts):
         objective = "-" if start.loss is None else f"{-start.loss:.6g}"
-        outcome = "best" if start.is_best else Text(start.failure or "")
-        table.add_row(str(number), objective, str(start.n_evaluations), outcome)
+        outcome = "best" if start.is_best else _outcome(start)
+        table.add_row(str(number), objective, str(start.n_evaluations), Text(outcome))
     return table
+
+
+def _outcome(start: Start) -> str:
+    if start.failure is None:
+        return "" if start.n_evaluations else "not run"
+    return start.failure
