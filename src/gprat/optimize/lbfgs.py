@@ -14,8 +14,7 @@ from gprat.optimize.base import Evaluation, Search
 
 __all__ = ["LBFGSB"]
 
-# SciPy's: 10⁷ times the spacing of floating point numbers.
-_TOLERANCE = 1e7 * float(np.finfo(np.float64).eps)
+_GRADIENT_TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -28,6 +27,9 @@ class LBFGSB:
         The most iterations, at least 1. An iteration mostly evaluates the loss once.
     tolerance : float, default=2.2e-9
         It ends where an iteration lowers the loss by less than this part of it; not negative.
+    gradient_tolerance : float, default=None
+        It ends where no entry of the gradient, by the scaled variables and projected to the bounds,
+        is larger; not negative. None for 1e-5.
     scale : sequence of p floats, default=None
         Length of a typical step in each variable, positive. The search runs in variables that are
         divided by it, so that the first step, before anything is known of the curvature, has these
@@ -36,11 +38,12 @@ class LBFGSB:
     Examples
     --------
     >>> LBFGSB(max_iter=20, scale=[1.0, 0.1])
-    LBFGSB(max_iter=20, tolerance=2.220446049250313e-09, scale=(1.0, 0.1))
+    LBFGSB(max_iter=20, tolerance=2.2e-09, gradient_tolerance=None, scale=(1.0, 0.1))
     """
 
     max_iter: int = 1000
-    tolerance: float = _TOLERANCE
+    tolerance: float = 2.2e-9
+    gradient_tolerance: float | None = None
     scale: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
@@ -58,6 +61,7 @@ class LBFGSB:
         """Minimise from `start` within `bounds`."""
         variables = _Scaled(start, bounds, self._scale_of(start.size))
         line_search = _LineSearch(search, variables)
+        gradient_tolerance = self.gradient_tolerance
         result = minimize(
             line_search,
             np.zeros_like(start),
@@ -70,6 +74,7 @@ class LBFGSB:
                 # A line search may take up to 20 evaluations an iteration: never the limit.
                 "maxfun": 21 * self.max_iter + 1,
                 "ftol": self.tolerance,
+                "gtol": _GRADIENT_TOLERANCE if gradient_tolerance is None else gradient_tolerance,
             },
         )
         return bool(result.success), str(result.message)
