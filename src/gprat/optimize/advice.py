@@ -86,13 +86,15 @@ def _condition(condition: float | None, limit: float) -> list[str]:
 def _exhausted(report: TrainingReport) -> list[str]:
     if report.success or "reached" not in report.message.lower():
         return []
-    still = f"; {', '.join(report.unconverged)} still moved" if report.unconverged else ""
+    n_moving = len(report.unconverged)
+    still = f", the loss still falls along {n_moving} hyperparameters" if n_moving else ""
     return [f"the iterations were used up{still}: raise max_iter, or train again from here."]
 
 
 def _other_optima(report: TrainingReport) -> list[str]:
     losses = np.array([start.loss for start in report.starts if start.loss is not None])
-    if losses.size < 2:
+    # Starts that were cut short tell nothing about optima.
+    if losses.size < 2 or not report.success:
         return []
     gaps = losses - losses.min()
     same = _SAME_OPTIMUM + _SAME_OPTIMUM_RELATIVE * abs(losses.min())
