@@ -250,13 +250,16 @@ class _Training:
             return True
         try:
             self._progress.show(iteration, sum(run.n_evaluations for run in self._runs))
-            return None if self._callback is None else self._callback(iteration)
+            answer = None if self._callback is None else self._callback(iteration)
         except StopIteration:
-            return True
+            answer = True
         except BaseException as error:
             self._error = error
             self._conditions.stop.set()
             raise
+        if answer is True:
+            self._conditions.stop.set()
+        return answer
 
     def _report(self, ended: str | None) -> TrainingReport | None:
         seconds = time.perf_counter() - self._began
