@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from scipy.optimize import minimize
-from toys import WIDE, make_task, newton, quadratic, rosenbrock, with_hole
 
 from gprat.exceptions import InvalidInputError, NotPositiveDefiniteError
 from gprat.optimize.adam import Adam, Moments
@@ -12,6 +11,7 @@ from gprat.optimize.external import External
 from gprat.optimize.lbfgs import LBFGSB
 from gprat.optimize.registry import describe, get_optimizer
 from gprat.optimize.train import TrainingInterrupted, train
+from toys import WIDE, make_task, newton, quadratic, rosenbrock, with_hole
 
 OPTIMIZERS = [
     LBFGSB(),
@@ -333,15 +333,18 @@ def test_the_best_seen_counts_whatever_an_external_optimizer_returns():
     def guesses(obj_func, initial_theta, bounds):
         return better, 0.0
 
-    for optimizer in (forgets, guesses):
+    def despairs(obj_func, initial_theta, bounds):
+        assert obj_func(np.full(2, np.nan), eval_gradient=False) == np.inf
+        obj_func(better)
+        return np.full(2, np.nan), np.nan
+
+    for optimizer in (forgets, guesses, despairs):
         report = train(make_task(), optimizer)
         assert np.array_equal(report.theta, better)
         assert report.loss == 7.0
 
 
-@pytest.mark.parametrize(
-    "answer", [None, 3.0, (), ([1.0, 2.0],), ([1.0], 0.0), ("ab", 0.0), ([np.nan, 1.0], 0.0)]
-)
+@pytest.mark.parametrize("answer", [None, 3.0, (), ([1.0, 2.0],), ([1.0], 0.0), ("ab", 0.0)])
 def test_malformed_answers_of_external_optimizers(answer):
     with pytest.raises(TrainingInterrupted) as raised:
         train(make_task(), lambda obj_func, initial_theta, bounds: answer)
@@ -383,7 +386,7 @@ def test_optimizers_by_name():
 
 @pytest.mark.parametrize("optimizer", ["sgd", None, 3, LBFGSB])
 def test_unknown_optimizers_are_refused(optimizer):
-    with pytest.raises(InvalidInputError, match="unknown optimizer .*: expected 'l-bfgs-b' or 'ad"):
+    with pytest.raises(InvalidInputError, match=r"unknown optimizer .*: expected 'l-b"):
         get_optimizer(optimizer)
 
 

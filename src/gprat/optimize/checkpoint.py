@@ -44,6 +44,8 @@ class Identity:
     ----------
     names : tuple of str
         Names of the hyperparameters.
+    bounds : tuple of float
+        Lower and upper bound of the first, of the second, and so on.
     n_rows : int
         Number of training rows.
     fingerprint : str
@@ -59,6 +61,7 @@ class Identity:
     """
 
     names: tuple[str, ...]
+    bounds: tuple[float, ...]
     n_rows: int
     fingerprint: str
     optimizer: str

@@ -74,6 +74,7 @@ class _ObjFunc:
     def _evaluate(self, theta: Float64Array) -> tuple[float, Float64Array]:
         inside = np.clip(theta, self._bounds[:, 0], self._bounds[:, 1])
         nowhere = np.inf, np.zeros_like(theta)
+        # Not close either: NaN, which some methods try after an infinite loss.
         if not np.allclose(theta, inside, rtol=_ROUNDING, atol=_ROUNDING):
             return nowhere
         best = self._search.best
@@ -94,7 +95,7 @@ def _as_theta(theta: Any, size: int) -> Float64Array:
         array = np.array(theta, dtype=np.float64).reshape(-1)
     except (TypeError, ValueError):
         array = np.empty(0)
-    if array.shape != (size,) or np.isnan(array).any():
+    if array.shape != (size,):
         raise InvalidInputError(
             f"the optimizer must work with arrays of {size} log hyperparameters, got {theta!r}. "
             "See the signature of gprat.optimize.external.External."

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import html
-import io
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console, Group
-from rich.table import Table
-from rich.text import Text
 from scipy.optimize import OptimizeResult
 
 from gprat._validation import Float64Array
+from gprat.optimize.rendering import as_text
 from gprat.optimize.task import BoolArray
 
 __all__ = [
@@ -26,7 +23,6 @@ __all__ = [
     "unconverged",
 ]
 
-_WIDTH = 100
 # How near to a bound is at it, in theta.
 _AT_BOUND = 1e-6
 
@@ -198,14 +194,7 @@ class TrainingReport:
         )
 
     def __str__(self) -> str:
-        console = Console(
-            file=io.StringIO(), width=_WIDTH, color_system=None, force_terminal=False,
-            force_jupyter=False, highlight=False,
-        )  # fmt: skip
-        with console.capture() as capture:
-            console.print(_rendered(self))
-        lines = (line.rstrip() for line in capture.get().splitlines())
-        return "\n".join(lines).strip("\n")
+        return as_text(self)
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"
@@ -249,70 +238,3 @@ def _natural(theta: Float64Array, is_log: BoolArray) -> Float64Array:
     values: npt.NDArray[np.float64] = theta.copy()
     values[is_log] = np.exp(theta[is_log])
     return values
-
-
-def _rendered(report: TrainingReport) -> Group:
-    parts: list[Text | Table] = [Text(_headline(report)), _hyperparameters(report)]
-    if len(report.stages) > 1:
-        parts.append(_stages(report))
-    if len(report.starts) > 1:
-        parts.append(_starts(report))
-    parts.extend(Text(f"! {line}") for line in report.advice)
-    return Group(*parts)
-
-
-def _headline(report: TrainingReport) -> str:
-    state = "converged" if report.success else "not converged"
-    rows = report.stages[-1].rows if report.stages else 0
-    condition = "" if report.condition is None else f"\ncondition number {report.condition:.1e}"
-    return (
-        f"Training {state}: {report.message}\n"
-        f"objective {-report.loss:.6g} on {rows} rows, {report.n_iterations} iterations, "
-        f"{report.n_evaluations} evaluations, {report.seconds:.3g} s\n"
-        f"optimizer {report.optimizer}{condition}"
-    )
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(box=None, title=title, title_justify="left", title_style="", pad_edge=False)
-    table.add_column(columns[0], overflow="fold")
-    for column in columns[1:]:
-        table.add_column(column, justify="right")
-    return table
-
-
-def _hyperparameters(report: TrainingReport) -> Table:
-    table = _table("", "hyperparameter", "start", "value", "gradient", "note")
-    table.columns[-1].justify = "left"
-    rows = zip(report.names, report.initial_values, report.values, report.gradient, strict=True)
-    for name, start, value, slope in rows:
-        notes = [f"at its {report.at_bounds[name]} bound"] if name in report.at_bounds else []
-        notes += ["not converged"] if name in report.unconverged else []
-        table.add_row(Text(name), f"{start:.4g}", f"{value:.4g}", f"{slope:.1e}", ", ".join(notes))
-    return table
-
-
-def _stages(report: TrainingReport) -> Table:
-    table = _table("", "stage", "rows", "iterations", "evaluations", "seconds", "objective")
-    for number, stage in enumerate(report.stages, start=1):
-        table.add_row(
-            str(number), str(stage.rows), str(stage.n_iterations), str(stage.n_evaluations),
-            f"{stage.seconds:.3g}", f"{-stage.loss:.6g}",
-        )  # fmt: skip
-    return table
-
-
-def _starts(report: TrainingReport) -> Table:
-    table = _table("", "start", "objective", "evaluations", "outcome")
-    table.columns[-1].justify = "left"
-    for number, start in enumerate(report.starts):
-        objective = "-" if start.loss is None else f"{-start.loss:.6g}"
-        outcome = "best" if start.is_best else _outcome(start)
-        table.add_row(str(number), objective, str(start.n_evaluations), Text(outcome))
-    return table
-
-
-def _outcome(start: Start) -> str:
-    if start.failure is None:
-        return "" if start.n_evaluations else "not run"
-    return start.failure

@@ -187,6 +187,7 @@ def _work(pending: queue.SimpleQueue[Job], relay: Relay, stop: threading.Event) 
         pass
     except BaseException as raised:
         error = raised
+        stop.set()
     relay.end(error)
 
 

@@ -150,6 +150,7 @@ def train(
     path = check_path(checkpoint, resume)
     identity = Identity(
         names=task.names,
+        bounds=tuple(task.bounds.ravel().tolist()),
         n_rows=task.n_rows,
         fingerprint=task.fingerprint,
         optimizer=describe(method),
