@@ -57,7 +57,7 @@ def test_a_terminal_gets_a_line(terminal):
 
 
 def test_starts_are_numbered(terminal):
-    train_on(terminal, make_task(waves), n_restarts=2, random_state=0)
+    train_on(terminal, make_task(waves, threads=1), n_restarts=2, random_state=0)
     assert "start 3/3, iteration" in terminal.getvalue()
 
 

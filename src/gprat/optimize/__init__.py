@@ -1,5 +1,8 @@
-"""Optimisers of hyperparameters: minimisers of a loss of log hyperparameters within bounds.
+"""Training: minimises a loss of hyperparameters within bounds.
 
-`base` says what an optimiser is and records what it tries, `registry` finds one by name; each
-other module is one optimiser.
+`task` is what a model hands over, `train` does the work and `report` is what it returns. `base`
+says what an optimiser is and has the one gate of all evaluations; `registry` finds an optimiser
+among `lbfgs`, `adam` and `external`. `restarts`, `warm_start` and `checkpoint` are one idea each,
+and `runs` takes one start through the stages. `summary`, `rendering`, `advice` and `progress` tell
+people about it.
 """
