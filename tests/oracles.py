@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.special import expit, gamma, kv
 
 from gprat.kernels import (
     RBF,
@@ -74,46 +75,122 @@ def predict(kernel, X, Y, noise, Xs):
 def evaluate_program(program, X, Z=None):
     """K(X, X), or K(X, Z), by interpreting a kernel program."""
     stack = []
-    for opcode, first, count, exponent in program.instructions:
+    for opcode, parameters, features, constant, reciprocal in program.instructions:
         if opcode == Opcode.SUM:
             stack.append(stack.pop() + stack.pop())
         elif opcode == Opcode.PRODUCT:
             stack.append(stack.pop() * stack.pop())
         elif opcode == Opcode.POWER:
-            stack.append(stack.pop() ** exponent)
+            stack.append(stack.pop() ** constant)
         else:
-            stack.append(_evaluate_leaf(opcode, program.parameters[first : first + count], X, Z))
+            values = [program.parameters[first : first + count] for first, count in parameters]
+            if reciprocal:
+                values = [reciprocal / value for value in values]
+            columns = list(features or range(X.shape[1]))
+            pair = (X[:, columns], None if Z is None else Z[:, columns])
+            stack.append(_evaluate_leaf(opcode, values, constant, *pair))
     (K,) = stack
     return K
 
 
-def _evaluate_leaf(opcode, parameters, X, Z):
+def _evaluate_leaf(opcode, values, constant, X, Z):
     Z_or_X = X if Z is None else Z
     shape = len(X), len(Z_or_X)
     if opcode == Opcode.CONSTANT:
-        return np.full(shape, parameters[0])
+        return np.full(shape, *values)
     if opcode == Opcode.WHITE:
-        return parameters[0] * (np.eye(len(X)) if Z is None else np.zeros(shape))
-    if opcode == Opcode.DOT_PRODUCT:
-        return parameters[0] ** 2 + X @ Z_or_X.T
+        return values[0] * (np.eye(len(X)) if Z is None else np.zeros(shape))
+    if opcode in _BY_POINT:
+        return _BY_POINT[opcode](X, Z_or_X, constant, *values)
+    return _BY_DIFFERENCE[opcode](X[:, np.newaxis, :] - Z_or_X[np.newaxis, :, :], constant, *values)
 
-    difference = X[:, np.newaxis, :] - Z_or_X[np.newaxis, :, :]
-    if opcode == Opcode.RATIONAL_QUADRATIC:
-        alpha, length_scale = parameters
-        r2 = np.sum((difference / length_scale) ** 2, axis=-1)
-        return (1 + r2 / (2 * alpha)) ** -alpha
-    if opcode == Opcode.EXP_SINE_SQUARED:
-        length_scale, periodicity = parameters
-        distance = np.sqrt(np.sum(difference**2, axis=-1))
-        return np.exp(-2 * (np.sin(np.pi * distance / periodicity) / length_scale) ** 2)
 
-    r = np.sqrt(np.sum((difference / parameters) ** 2, axis=-1))
-    return {
-        Opcode.RBF: lambda: np.exp(-0.5 * r**2),
-        Opcode.MATERN12: lambda: np.exp(-r),
-        Opcode.MATERN32: lambda: (1 + np.sqrt(3) * r) * np.exp(-np.sqrt(3) * r),
-        Opcode.MATERN52: lambda: (1 + np.sqrt(5) * r + 5 / 3 * r**2) * np.exp(-np.sqrt(5) * r),
-    }[opcode]()
+def _linear(X, Z, _, variance, centre):
+    return ((X - centre) * variance) @ (Z - centre).T
+
+
+def _sigmoid(X, Z, sign, location, width):
+    return expit(sign * (X - location) / width) * expit(sign * (Z - location) / width).T
+
+
+def _with_bias(X, weight_variance, bias_variance):
+    return np.column_stack([np.sqrt(weight_variance) * X, np.full(len(X), np.sqrt(bias_variance))])
+
+
+def _norm(X, Z, order, *variances):
+    norms = [np.linalg.norm(_with_bias(points, *variances), axis=1) for points in (X, Z)]
+    return np.outer(*norms) ** order
+
+
+def _angular(X, Z, order, *variances):
+    """Cho & Saul (2009), eq. 6, without the norms."""
+    inner = _with_bias(X, *variances) @ _with_bias(Z, *variances).T
+    # The angle at coinciding points is 0; rounding must not make it 1e-8.
+    cosine = np.clip(inner / _norm(X, Z, 1, *variances), -1, 1)
+    t = np.arccos(np.where(1 - cosine < 4e-16, 1, cosine))
+    J = {
+        0: np.pi - t,
+        1: np.sin(t) + (np.pi - t) * np.cos(t),
+        2: 3 * np.sin(t) * np.cos(t) + (np.pi - t) * (1 + 2 * np.cos(t) ** 2),
+    }
+    return J[order] / np.pi
+
+
+_BY_POINT = {
+    Opcode.DOT_PRODUCT: lambda X, Z, _, sigma_0: sigma_0**2 + X @ Z.T,
+    Opcode.LINEAR: _linear,
+    Opcode.SIGMOID: _sigmoid,
+    Opcode.ANGULAR: _angular,
+    Opcode.NORM: _norm,
+}
+
+
+def _scaled_distance(difference, length_scale):
+    return np.sqrt(np.sum((difference / length_scale) ** 2, axis=-1))
+
+
+def _rational_quadratic(difference, _, alpha, length_scale):
+    return (1 + _scaled_distance(difference, length_scale) ** 2 / (2 * alpha)) ** -alpha
+
+
+def _exp_sine_squared(difference, _, length_scale, periodicity):
+    distance = np.sqrt(np.sum(difference**2, axis=-1))
+    return np.exp(-2 * (np.sin(np.pi * distance / periodicity) / length_scale) ** 2)
+
+
+def _periodic(difference, _, length_scale, periodicity):
+    sines = np.sin(np.pi * difference / periodicity) / length_scale
+    return np.exp(-2 * np.sum(sines**2, axis=-1))
+
+
+def _matern(difference, nu, length_scale):
+    """R&W 2006, eq. 4.14, and its limit where the points coincide."""
+    z = np.sqrt(2 * nu) * _scaled_distance(difference, length_scale)
+    far = z > 0
+    K = np.ones(z.shape)
+    K[far] = 2 ** (1 - nu) / gamma(nu) * z[far] ** nu * kv(nu, z[far])
+    return K
+
+
+def _of_distance(function):
+    return lambda difference, _, length_scale: function(_scaled_distance(difference, length_scale))
+
+
+_BY_DIFFERENCE = {
+    Opcode.RBF: _of_distance(lambda r: np.exp(-0.5 * r**2)),
+    Opcode.MATERN12: _of_distance(lambda r: np.exp(-r)),
+    Opcode.MATERN32: _of_distance(lambda r: (1 + np.sqrt(3) * r) * np.exp(-np.sqrt(3) * r)),
+    Opcode.MATERN52: _of_distance(
+        lambda r: (1 + np.sqrt(5) * r + 5 / 3 * r**2) * np.exp(-np.sqrt(5) * r)
+    ),
+    Opcode.MATERN: _matern,
+    Opcode.RATIONAL_QUADRATIC: _rational_quadratic,
+    Opcode.EXP_SINE_SQUARED: _exp_sine_squared,
+    Opcode.PERIODIC: _periodic,
+    Opcode.COSINE: lambda difference, _, period: np.cos(
+        2 * np.pi * np.sum(difference / period, axis=-1)
+    ),
+}
 
 
 # Any positive power of these is a covariance function again; of others, integer powers only.

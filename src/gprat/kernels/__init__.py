@@ -14,6 +14,7 @@ Examples
 
 from sklearn.gaussian_process.kernels import (
     RBF,
+    CompoundKernel,
     ConstantKernel,
     DotProduct,
     Exponentiation,
@@ -27,11 +28,13 @@ from sklearn.gaussian_process.kernels import (
     WhiteKernel,
 )
 
-from gprat.kernels.compile import compile
+from gprat.kernels.compile import KernelProgram, compile
 from gprat.kernels.program import Instruction, Opcode, Program
+from gprat.kernels.python_program import PythonProgram, plain_clone
 
 __all__ = [
     "RBF",
+    "CompoundKernel",
     "ConstantKernel",
     "DotProduct",
     "ExpSineSquared",
@@ -39,12 +42,15 @@ __all__ = [
     "Hyperparameter",
     "Instruction",
     "Kernel",
+    "KernelProgram",
     "Matern",
     "Opcode",
     "Product",
     "Program",
+    "PythonProgram",
     "RationalQuadratic",
     "Sum",
     "WhiteKernel",
     "compile",
+    "plain_clone",
 ]
