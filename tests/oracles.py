@@ -12,13 +12,21 @@ from scipy.special import expit, gamma, kv
 
 from gprat.kernels import (
     RBF,
+    ActiveDims,
+    ArcCosine,
+    ChangePoint,
     ConstantKernel,
+    Cosine,
     DotProduct,
     Exponentiation,
     ExpSineSquared,
+    Linear,
     Matern,
     Opcode,
+    Periodic,
+    Polynomial,
     RationalQuadratic,
+    SpectralMixture,
     WhiteKernel,
 )
 
@@ -124,10 +132,11 @@ def _norm(X, Z, order, *variances):
 
 def _angular(X, Z, order, *variances):
     """Cho & Saul (2009), eq. 6, without the norms."""
-    inner = _with_bias(X, *variances) @ _with_bias(Z, *variances).T
-    # The angle at coinciding points is 0; rounding must not make it 1e-8.
-    cosine = np.clip(inner / _norm(X, Z, 1, *variances), -1, 1)
-    t = np.arccos(np.where(1 - cosine < 4e-16, 1, cosine))
+    units = [_with_bias(points, *variances) for points in (X, Z)]
+    U, V = (points / np.linalg.norm(points, axis=1, keepdims=True) for points in units)
+    U, V = U[:, np.newaxis, :], V[np.newaxis, :, :]
+    # An arccos would be wrong by 1e-8 where points coincide (Kahan 2006).
+    t = 2 * np.arctan2(np.linalg.norm(U - V, axis=-1), np.linalg.norm(U + V, axis=-1))
     J = {
         0: np.pi - t,
         1: np.sin(t) + (np.pi - t) * np.cos(t),
@@ -201,40 +210,71 @@ def random_kernel(rng, d, depth):
     """Draw a positive semidefinite kernel on d features, nested `depth` deep.
 
     Leaves of all classes occur (ExpSineSquared only for d = 1: it is indefinite otherwise),
-    isotropic and with a length scale a feature, with hyperparameters free or fixed at random, and
-    sums, products and powers. Hyperparameters are of order one, which suits the points that
-    `random_problem` draws.
+    isotropic and with one value a feature, with hyperparameters free or fixed at random, and
+    sums, products, powers, change points, and kernels of some of the features. Hyperparameters are
+    of order one, which suits the points that `random_problem` draws.
     """
     if depth == 0:
         return _random_leaf(rng, d)
-    operator = rng.choice(["sum", "product", "power"])
+    operator = rng.choice(["sum", "product", "power", "active_dims", "change_point"])
     if operator == "power":
         base = random_kernel(rng, d, depth - 1)
         if isinstance(base, INFINITELY_DIVISIBLE):
             return Exponentiation(base, float(rng.choice([0.5, 1.5, 2.0, 3.0])))
         return Exponentiation(base, 2.0)
+    if operator == "active_dims":
+        dims = rng.permutation(d)[: rng.integers(1, d + 1)].tolist()
+        return ActiveDims(random_kernel(rng, len(dims), depth - 1), dims)
     k1, k2 = random_kernel(rng, d, depth - 1), random_kernel(rng, d, rng.integers(depth))
+    if operator == "change_point":
+        location, width = rng.uniform(-0.5, 0.5), rng.uniform(0.2, 1.0)
+        feature = int(rng.integers(d))
+        bounds = ("fixed" if rng.random() < 0.3 else (-5.0, 5.0), _random_bounds(rng))
+        return ChangePoint(k1, k2, location, width, feature, *bounds)
     return k1 + k2 if operator == "sum" else k1 * k2
+
+
+def _random_bounds(rng):
+    return "fixed" if rng.random() < 0.3 else (1e-3, 1e3)
 
 
 def _random_leaf(rng, d):
     def value(size=None):
         return np.exp(rng.uniform(-0.7, 0.7, size))
 
-    def bounds():
-        return "fixed" if rng.random() < 0.3 else (1e-3, 1e3)
+    def each():
+        """One value for all features, or one each."""
+        return value(d if rng.random() < 0.5 else None)
 
-    length_scale = value(d if rng.random() < 0.5 else None)
+    def bounds(count=1):
+        return [_random_bounds(rng) for _ in range(count)]
+
+    def linear():
+        centre_bounds = "fixed" if rng.random() < 0.5 else (-3.0, 3.0)
+        return Linear(each(), rng.normal(size=d), *bounds(), centre_bounds)
+
+    def spectral_mixture():
+        q, several = rng.integers(1, 4), rng.random() < 0.5
+        shape = (q, d) if several else (q,)
+        return SpectralMixture(value(q), value(shape), value(shape), *bounds(3))
+
     leaves = [
-        lambda: ConstantKernel(value(), bounds()),
-        lambda: WhiteKernel(value(), bounds()),
-        lambda: RBF(length_scale, bounds()),
-        lambda: Matern(length_scale, bounds(), nu=rng.choice([0.5, 1.5, 2.5, np.inf])),
-        lambda: RationalQuadratic(value(), value(), bounds(), bounds()),
-        lambda: DotProduct(value(), bounds()),
+        lambda: ConstantKernel(value(), *bounds()),
+        lambda: WhiteKernel(value(), *bounds()),
+        lambda: RBF(each(), *bounds()),
+        lambda: Matern(each(), *bounds(), nu=rng.choice([0.5, 1.5, 2.5, np.inf])),
+        lambda: Matern(each(), "fixed", nu=rng.choice([0.8, 2.0, 3.5])),
+        lambda: RationalQuadratic(each(), value(), *bounds(2)),
+        lambda: DotProduct(value(), *bounds()),
+        lambda: Periodic(each(), each(), *bounds(2)),
+        linear,
+        lambda: Polynomial(int(rng.integers(1, 4)), each(), value(), *bounds(2)),
+        lambda: Cosine(each(), *bounds()),
+        spectral_mixture,
+        lambda: ArcCosine(int(rng.integers(3)), each(), value(), *bounds(2)),
     ]
     if d == 1:
-        leaves.append(lambda: ExpSineSquared(value(), 2 * value(), bounds(), bounds()))
+        leaves.append(lambda: ExpSineSquared(value(), 2 * value(), *bounds(2)))
     return leaves[rng.integers(len(leaves))]()
 
 

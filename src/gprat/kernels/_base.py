@@ -1,4 +1,4 @@
-"""What gprat's own kernels share: theta, bounds, comparison, and scikit-learn's way of calling.
+"""What gprat's own kernels share: hyperparameters, theta and bounds, comparison and repr.
 
 scikit-learn's ``theta`` holds logarithms of numbers and vectors. Here a hyperparameter may also be
 a matrix, or have any sign: then theta holds the value itself. scikit-learn's operators ask the
@@ -7,8 +7,6 @@ kernels inside for their ``theta`` and ``bounds``, so that these kernels nest in
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,10 +26,8 @@ __all__ = [
     "Bounds",
     "Float64Array",
     "GpratKernel",
-    "LeafKernel",
     "format_values",
-    "one_each",
-    "sum_or_stack",
+    "hyperparameter",
     "theta_is_log",
 ]
 
@@ -61,11 +57,21 @@ def theta_is_log(kernel: Kernel) -> BoolArray:
     return np.ones(len(kernel.theta), dtype=bool)
 
 
+def hyperparameter(name: str) -> property:
+    """Make the property by which a kernel tells scikit-learn of its hyperparameter `name`."""
+
+    def describe(kernel: Kernel) -> Hyperparameter:
+        value, bounds = getattr(kernel, name), getattr(kernel, f"{name}_bounds")
+        return Hyperparameter(name, "numeric", bounds, np.size(value))
+
+    return property(describe, doc=f"{name}, for scikit-learn.")
+
+
 class GpratKernel(Kernel):
     """Base class of gprat's own kernels.
 
     Hyperparameters are declared as in scikit-learn: an argument ``name``, one ``name_bounds``, and
-    a property ``hyperparameter_name``, which `declare` describes. Kernels inside are arguments
+    a property ``hyperparameter_name``, which `hyperparameter` makes. Kernels inside are arguments
     named in `parts`.
     """
 
@@ -74,11 +80,6 @@ class GpratKernel(Kernel):
 
     real_valued: ClassVar[tuple[str, ...]] = ()
     """Hyperparameters that may have any sign: theta and its bounds hold the value itself."""
-
-    def declare(self, name: str) -> Hyperparameter:
-        """Describe the hyperparameter `name` to scikit-learn."""
-        value, bounds = getattr(self, name), getattr(self, f"{name}_bounds")
-        return Hyperparameter(name, "numeric", bounds, np.size(value))
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the arguments by name and, if `deep`, those of the kernels inside."""
@@ -168,95 +169,6 @@ class GpratKernel(Kernel):
         return np.concatenate(
             [*(theta_is_log(kernel) for _, kernel in self._inside()), self._own_is_log()]
         )
-
-
-class LeafKernel(GpratKernel):
-    """A kernel of gprat with no kernel inside.
-
-    A subclass computes the matrix in ``_covariance`` and, for each hyperparameter, its derivative
-    in ``_derivative_by_<name>(X, K)``: shape (n, n, number of values), by the logarithm unless the
-    hyperparameter is real-valued.
-    """
-
-    def __call__(
-        self, X: npt.ArrayLike, Y: npt.ArrayLike | None = None, eval_gradient: bool = False
-    ) -> Any:
-        """Return k(X, Y) and, if asked, its gradient by `theta`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-            Left argument.
-        Y : array-like of shape (m, d), optional
-            Right argument; X if omitted.
-        eval_gradient : bool, default=False
-            Whether to return the gradient too, for which Y must be omitted.
-
-        Returns
-        -------
-        K : ndarray of shape (n, m)
-            The covariance matrix.
-        gradient : ndarray of shape (n, n, n_dims)
-            Only if `eval_gradient`: its derivative by each entry of `theta`.
-
-        Raises
-        ------
-        InvalidInputError
-            If a vector of hyperparameters does not fit the features, or `eval_gradient` is asked
-            for with Y.
-        """
-        A = self._points(X)
-        B = A if Y is None else self._points(Y)
-        if eval_gradient and Y is not None:
-            raise InvalidInputError("the gradient can only be evaluated when Y is None")
-        K = self._covariance(A, B)
-        if not eval_gradient:
-            return K
-        derivatives = [getattr(self, f"_derivative_by_{h.name}")(A, K) for h in self._own_free()]
-        return K, np.concatenate([np.empty((*K.shape, 0)), *derivatives], axis=2)
-
-    def _points(self, X: npt.ArrayLike) -> Float64Array:
-        """Return X as a float64 matrix whose columns fit the hyperparameters."""
-        points = np.atleast_2d(np.asarray(X, dtype=np.float64))
-        for name in self.per_feature:
-            count = np.size(getattr(self, name))
-            if count not in (1, points.shape[1]):
-                raise InvalidInputError(
-                    f"{name} of {type(self).__name__} has {count} values but the points have "
-                    f"{points.shape[1]} features; give one value for all features, or one each"
-                )
-        return points
-
-    @abstractmethod
-    def _covariance(self, X: Float64Array, Z: Float64Array) -> Float64Array:
-        """Return the matrix between the rows of X and of Z, which may be the same array."""
-
-
-def one_each(values: Any, n_features: int) -> Float64Array:
-    """Return one value a feature: a single value serves all of them."""
-    return np.broadcast_to(np.ravel(np.asarray(values, dtype=np.float64)), (n_features,))
-
-
-def sum_or_stack(terms: Iterable[Float64Array], count: int) -> Float64Array:
-    """Return the derivative by a hyperparameter from those by its value at each feature.
-
-    Parameters
-    ----------
-    terms : iterable of ndarray of shape (n, n)
-        One a feature.
-    count : int
-        Number of values that the hyperparameter has: 1, which sums the terms, or one a feature.
-
-    Returns
-    -------
-    ndarray of shape (n, n, count)
-    """
-    if count > 1:
-        return np.stack(list(terms), axis=2)
-    first, *others = iter(terms)
-    for term in others:
-        first = first + term
-    return first[:, :, np.newaxis]
 
 
 def _is_same(mine: Any, yours: Any) -> bool:

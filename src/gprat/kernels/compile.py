@@ -12,12 +12,21 @@ from sklearn.gaussian_process import kernels as sk
 from gprat.exceptions import InvalidInputError, UnsupportedKernelError, UnsupportedTypeError
 from gprat.kernels._reading import (
     ReadHyperparameter,
+    check_columns,
     check_integer,
     check_number,
     read_hyperparameter,
 )
+from gprat.kernels.active_dims import ActiveDims
+from gprat.kernels.arc_cosine import ArcCosine, check_order
+from gprat.kernels.change_point import ChangePoint
+from gprat.kernels.cosine import Cosine
+from gprat.kernels.linear import Linear, Polynomial
+from gprat.kernels.periodic import Periodic
 from gprat.kernels.program import Instruction, Opcode, Program, as_real_array
 from gprat.kernels.python_program import PythonProgram
+from gprat.kernels.rational_quadratic import RationalQuadratic
+from gprat.kernels.spectral_mixture import SpectralMixture
 
 __all__ = ["KernelProgram", "compile"]
 
@@ -102,6 +111,14 @@ _LEAVES: dict[type, _Leaf] = {
     sk.RationalQuadratic: _Leaf(Opcode.RATIONAL_QUADRATIC, ("alpha", "length_scale")),
     sk.ExpSineSquared: _Leaf(Opcode.EXP_SINE_SQUARED, ("length_scale", "periodicity")),
     sk.DotProduct: _Leaf(Opcode.DOT_PRODUCT, ("sigma_0",)),
+    RationalQuadratic: _Leaf(
+        Opcode.RATIONAL_QUADRATIC, ("alpha", "length_scale"), ("length_scale",)
+    ),
+    Periodic: _Leaf(
+        Opcode.PERIODIC, ("length_scale", "periodicity"), ("length_scale", "periodicity")
+    ),
+    Linear: _Leaf(Opcode.LINEAR, ("variance", "centre"), ("variance", "centre")),
+    Cosine: _Leaf(Opcode.COSINE, ("period",), ("period",)),
 }
 _READS_NO_FEATURES = (Opcode.CONSTANT, Opcode.WHITE)
 _MATERN = {
@@ -223,6 +240,23 @@ class _Compiler:
                 f"{width}"
             )
 
+    def check_rows(self, matrix: ReadHyperparameter, count: int, columns: _Columns | None) -> None:
+        """Check a hyperparameter with one row a component, of one value or one a feature."""
+        name, shape = matrix.name, matrix.values.shape
+        if shape[0] != count:
+            raise InvalidInputError(
+                f"{name} must have one row for each of the {count} weights, got shape {shape}"
+            )
+        width = math.prod(shape[1:])
+        if width > 1:
+            self.check_width(width, f"{name} has {width} values a row", name, columns)
+
+    def columns(self, dims: Any, name: str, columns: _Columns | None) -> _Columns:
+        """Return the columns of the points that `dims` selects out of `columns`."""
+        if columns is None:
+            return check_columns(dims, name, self.n_features)
+        return tuple(columns[i] for i in check_columns(dims, name, len(columns)))
+
     def program(self) -> Program:
         """Assemble what has been collected."""
         found = self.hyperparameters
@@ -283,6 +317,83 @@ def _visit_compound(compiler: _Compiler, kernel: Any, path: str, columns: _Colum
     compiler.visit(kernel.kernels[0], path, columns)
 
 
+def _visit_polynomial(
+    compiler: _Compiler, kernel: Any, path: str, columns: _Columns | None
+) -> None:
+    degree = check_integer(kernel.degree, f"{path}degree of Polynomial", minimum=1)
+    offset = compiler.take(kernel, "offset", path, columns)
+    variance = compiler.take(kernel, "variance", path, columns, per_feature=True)
+    origin = compiler.append(ReadHyperparameter(f"{path}centre", np.zeros(1), False, None))
+    compiler.emit(Opcode.LINEAR, [variance, origin], columns)
+    compiler.emit(Opcode.CONSTANT, [offset])
+    compiler.emit(Opcode.SUM)
+    if degree > 1:
+        compiler.emit(Opcode.POWER, constant=float(degree))
+
+
+def _visit_spectral_mixture(
+    compiler: _Compiler, kernel: Any, path: str, columns: _Columns | None
+) -> None:
+    means, scales = (
+        read_hyperparameter(kernel, name, path, max_ndim=2) for name in ("means", "scales")
+    )
+    weights = read_hyperparameter(kernel, "weights", path)
+    count = weights.values.size
+    for matrix in (means, scales):
+        compiler.check_rows(matrix, count, columns)
+    ranges = [compiler.append(read) for read in (means, scales, weights)]
+    for q in range(count):
+        # The values of component q: one row of each matrix.
+        mean, scale, weight = (
+            (first + q * (size // count), size // count) for first, size in ranges
+        )
+        compiler.emit(Opcode.CONSTANT, [weight])
+        # A standard deviation of frequencies s is an RBF kernel of length scale 1/(2π s), and a
+        # frequency is 1/period.
+        compiler.emit(Opcode.RBF, [scale], columns, reciprocal=0.5 / math.pi)
+        compiler.emit(Opcode.PRODUCT)
+        compiler.emit(Opcode.COSINE, [mean], columns, reciprocal=1.0)
+        compiler.emit(Opcode.PRODUCT)
+        if q > 0:
+            compiler.emit(Opcode.SUM)
+
+
+def _visit_arc_cosine(
+    compiler: _Compiler, kernel: Any, path: str, columns: _Columns | None
+) -> None:
+    order = check_order(kernel.order, f"{path}order of ArcCosine")
+    bias = compiler.take(kernel, "bias_variance", path, columns)
+    weight = compiler.take(kernel, "weight_variance", path, columns, per_feature=True)
+    compiler.emit(Opcode.ANGULAR, [weight, bias], columns, constant=float(order))
+    if order > 0:
+        compiler.emit(Opcode.NORM, [weight, bias], columns, constant=float(order))
+        compiler.emit(Opcode.PRODUCT)
+
+
+def _visit_active_dims(
+    compiler: _Compiler, kernel: Any, path: str, columns: _Columns | None
+) -> None:
+    inside = compiler.columns(kernel.dims, f"{path}dims of ActiveDims", columns)
+    compiler.visit(kernel.kernel, f"{path}kernel__", inside)
+
+
+def _visit_change_point(
+    compiler: _Compiler, kernel: Any, path: str, columns: _Columns | None
+) -> None:
+    feature = compiler.columns([kernel.feature], f"{path}feature of ChangePoint", columns)
+    # In theta the kernels come before the place of the change, so the first sigmoid is put in
+    # behind k1 when its hyperparameters are known.
+    compiler.visit(kernel.k1, f"{path}k1__", columns)
+    end_of_k1 = len(compiler.instructions)
+    compiler.visit(kernel.k2, f"{path}k2__", columns)
+    shape = [compiler.take(kernel, name, path, columns) for name in ("location", "width")]
+    falling = Instruction(Opcode.SIGMOID, tuple(shape), feature, constant=-1.0)
+    compiler.instructions[end_of_k1:end_of_k1] = [falling, Instruction(Opcode.PRODUCT)]
+    compiler.emit(Opcode.SIGMOID, shape, feature, constant=1.0)
+    compiler.emit(Opcode.PRODUCT)
+    compiler.emit(Opcode.SUM)
+
+
 _Visit: TypeAlias = Callable[[_Compiler, Any, str, "_Columns | None"], None]
 
 _VISITS: dict[type, _Visit] = {
@@ -291,6 +402,11 @@ _VISITS: dict[type, _Visit] = {
     sk.Product: _visit_product,
     sk.Exponentiation: _visit_power,
     sk.CompoundKernel: _visit_compound,
+    Polynomial: _visit_polynomial,
+    SpectralMixture: _visit_spectral_mixture,
+    ArcCosine: _visit_arc_cosine,
+    ActiveDims: _visit_active_dims,
+    ChangePoint: _visit_change_point,
 }
 
 
