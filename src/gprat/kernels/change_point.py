@@ -140,11 +140,13 @@ class ChangePoint(GpratKernel):
         return weight1 * K1 + weight2 * K2, np.concatenate(blocks, axis=2)
 
     def _steps(self, X: npt.ArrayLike) -> Float64Array:
-        """Return (x_feature - location)/width for each row of X."""
+        """Return (x_feature - location)/width for each row of X, within ±1000."""
         points = np.atleast_2d(np.asarray(X, dtype=np.float64))
         (column,) = check_columns([self.feature], "feature of ChangePoint", points.shape[1])
-        steps: Float64Array = (points[:, column] - self.location) / self.width
-        return steps
+        with np.errstate(over="ignore"):
+            steps = (points[:, column] - self.location) / self.width
+        # The step is 0 or 1 to the last bit out there, and infinity times its slope would be NaN.
+        return np.clip(steps, -1e3, 1e3)
 
     def __repr__(self) -> str:
         """Show the kernels and the place of the change, to three digits."""

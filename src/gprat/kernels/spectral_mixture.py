@@ -83,9 +83,10 @@ class SpectralMixture(sk.StationaryKernelMixin, LeafKernel):
     ) -> SpectralMixture:
         """Make a kernel whose spectrum resembles that of the data, as a start for training.
 
-        The Lomb-Scargle periodogram along each feature (Lomb 1976; Scargle 1982), for points at
-        any distances, is taken for a density of frequencies, and a mixture of `n_components` normal
-        distributions is fitted to it. Where there are several features, components are paired by
+        Sinusoids are taken out of y along each feature, strongest first, where the Lomb-Scargle
+        periodogram, for points at any distances, peaks (Lomb 1976; Scargle 1982); a mixture of
+        `n_components` normal distributions is fitted to their frequencies, weighted by their
+        powers. Where there are several features, components are paired by
         their weights, since a periodogram a feature does not say which frequencies go together.
 
         Parameters
@@ -97,7 +98,7 @@ class SpectralMixture(sk.StationaryKernelMixin, LeafKernel):
         n_components : int
             Q, at least 1.
         random_state : int, RandomState, Generator or None, default=None
-            Decides where the fit of the mixture begins and, above 2048 rows, which are used. The
+            Decides where the fit of the mixture begins and, above 1024 rows, which are used. The
             same integer gives the same kernel.
 
         Returns
