@@ -109,6 +109,10 @@ def test_random_kernels_are_varied():
         assert part in text
     for part in ("DotProduct", "length_scale=[", " + ", " * ", " ** 1.5", " ** 2"):
         assert part in text
+    for part in ("Periodic", "Linear", "Polynomial", "Cosine", "SpectralMixture", "ArcCosine"):
+        assert part in text
+    for part in ("ActiveDims", "ChangePoint", "centre=[", "nu=0.8", "order=0", "order=2"):
+        assert part in text
     assert 0 < n_fixed < 60
 
 

@@ -1,8 +1,9 @@
-"""Covariance functions: scikit-learn's kernels, and the programs that engines run.
+"""Covariance functions: scikit-learn's kernels, more of their kind, and programs of them.
 
-The kernels are scikit-learn's own classes, with their operators, bounds, ``theta``, cloning and
-repr. `compile` turns any nesting of them into a `Program`, the one description of a kernel that
-every engine evaluates and differentiates.
+The kernels are scikit-learn's own classes and subclasses of its `Kernel`, with its operators,
+bounds, ``theta``, cloning and repr. `compile` turns any nesting of them into a `Program`, the one
+description of a kernel that every engine evaluates and differentiates; a kernel with a part of some
+other class becomes a `PythonProgram`, which is called instead.
 
 Examples
 --------
@@ -14,6 +15,7 @@ Examples
 
 from sklearn.gaussian_process.kernels import (
     RBF,
+    CompoundKernel,
     ConstantKernel,
     DotProduct,
     Exponentiation,
@@ -22,29 +24,49 @@ from sklearn.gaussian_process.kernels import (
     Kernel,
     Matern,
     Product,
-    RationalQuadratic,
     Sum,
     WhiteKernel,
 )
 
-from gprat.kernels.compile import compile
+from gprat.kernels.active_dims import ActiveDims
+from gprat.kernels.arc_cosine import ArcCosine
+from gprat.kernels.change_point import ChangePoint
+from gprat.kernels.compile import KernelProgram, compile
+from gprat.kernels.cosine import Cosine
+from gprat.kernels.linear import Linear, Polynomial
+from gprat.kernels.periodic import Periodic
 from gprat.kernels.program import Instruction, Opcode, Program
+from gprat.kernels.python_program import PythonProgram, plain_clone
+from gprat.kernels.rational_quadratic import RationalQuadratic
+from gprat.kernels.spectral_mixture import SpectralMixture
 
 __all__ = [
     "RBF",
+    "ActiveDims",
+    "ArcCosine",
+    "ChangePoint",
+    "CompoundKernel",
     "ConstantKernel",
+    "Cosine",
     "DotProduct",
     "ExpSineSquared",
     "Exponentiation",
     "Hyperparameter",
     "Instruction",
     "Kernel",
+    "KernelProgram",
+    "Linear",
     "Matern",
     "Opcode",
+    "Periodic",
+    "Polynomial",
     "Product",
     "Program",
+    "PythonProgram",
     "RationalQuadratic",
+    "SpectralMixture",
     "Sum",
     "WhiteKernel",
     "compile",
+    "plain_clone",
 ]
