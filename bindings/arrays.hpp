@@ -38,4 +38,16 @@ nb::object to_numpy(Buffer<T>&& buffer, index_t rows, index_t cols, Order order)
         {by_row ? cols : 1, by_row ? 1 : rows}));
 }
 
+/// In C's order, the last axis the fastest.
+template <class T>
+nb::object to_numpy(Buffer<T>&& buffer, index_t first, index_t second, index_t third) {
+    auto* const kept = new Buffer<T>(std::move(buffer));
+    const nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<Buffer<T>*>(p); });
+    return nb::cast(nb::ndarray<nb::numpy, T>(
+        kept->data(),
+        {static_cast<std::size_t>(first), static_cast<std::size_t>(second),
+         static_cast<std::size_t>(third)},
+        owner));
+}
+
 }  // namespace gprat::bindings

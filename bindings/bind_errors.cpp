@@ -5,13 +5,17 @@ namespace gprat::bindings {
 
 namespace nb = nanobind;
 
-// Python sees _core.NotPositiveDefinite(pivot, is_finite); the engine turns it into the public
-// exception, which knows the data.
+// Python sees _core.NotPositiveDefinite(pivot, is_finite) and _core.RankDeficient(column); the
+// engine turns them into the public exceptions, which know the data.
 void bind_errors(nb::module_& module) {
     static PyObject* not_positive_definite = nullptr;
     not_positive_definite =
         PyErr_NewException("gprat._core.NotPositiveDefinite", PyExc_ArithmeticError, nullptr);
     module.attr("NotPositiveDefinite") = nb::borrow(not_positive_definite);
+    static PyObject* rank_deficient = nullptr;
+    rank_deficient =
+        PyErr_NewException("gprat._core.RankDeficient", PyExc_ArithmeticError, nullptr);
+    module.attr("RankDeficient") = nb::borrow(rank_deficient);
 
     nb::register_exception_translator(
         [](const std::exception_ptr& error, void*) {
@@ -19,6 +23,8 @@ void bind_errors(nb::module_& module) {
                 std::rethrow_exception(error);
             } catch (const NotPositiveDefinite& e) {
                 PyErr_SetObject(not_positive_definite, nb::make_tuple(e.pivot, e.is_finite).ptr());
+            } catch (const RankDeficient& e) {
+                PyErr_SetObject(rank_deficient, nb::make_tuple(e.column).ptr());
             } catch (const InvalidArgument& e) {
                 PyErr_SetString(PyExc_ValueError, e.what());
             }

@@ -8,7 +8,7 @@ namespace gprat::bindings {
 void bind_errors(nanobind::module_& module);
 void bind_runtime(nanobind::module_& module);
 void bind_trace(nanobind::module_& module);
-void bind_program(nanobind::module_& module);
+void bind_covariance(nanobind::module_& module);
 void bind_gp(nanobind::module_& module);
 
 }  // namespace gprat::bindings

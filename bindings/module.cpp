@@ -6,6 +6,6 @@ NB_MODULE(_core, module) {
     bind_errors(module);
     bind_runtime(module);
     bind_trace(module);
-    bind_program(module);
+    bind_covariance(module);
     bind_gp(module);
 }

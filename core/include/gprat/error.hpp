@@ -20,6 +20,16 @@ public:
     bool is_finite;
 };
 
+/// The columns of a matrix depend on each other: `column` (from 0) on those before it.
+class RankDeficient : public std::runtime_error {
+public:
+    explicit RankDeficient(index_t column_)
+        : std::runtime_error("column " + std::to_string(column_) + " depends on those before it"),
+          column(column_) {}
+
+    index_t column;
+};
+
 /// The work was cancelled from outside before it was complete.
 class Cancelled : public std::runtime_error {
 public:

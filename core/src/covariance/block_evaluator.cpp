@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <memory>
 #include <new>
 
@@ -9,6 +10,7 @@
 #include "gprat/covariance/dispatch.hpp"
 #include "gprat/covariance/stationary.hpp"
 #include "gprat/covariance/vector_math.hpp"
+#include "gprat/covariance/warp.hpp"
 
 namespace gprat::covariance {
 
@@ -41,39 +43,81 @@ index_t padded(index_t count) {
 
 template <class T>
 BlockEvaluator<T>::BlockEvaluator(const Plan<T>& plan)
-    : plan_(plan), values_(plan.nodes.size()), sums_(plan.features) {
+    : plan_(plan),
+      values_(plan.nodes.size()),
+      sums_(plan.most_coordinates),
+      column_sums_(kColumns * plan.most_coordinates),
+      adjoint_(plan.most_coordinates),
+      features_(plan.features),
+      by_features_(plan.features) {
     const index_t blocks = plan.slots * kRows * kColumns;
-    const index_t rows = plan.point_sets * kRows * plan.features;
-    const index_t columns = plan.point_sets * kColumns * plan.features;
-    slots_ = thread_memory<T>(blocks + rows + padded<T>(columns) + kLanes<T> * plan.features);
+    const index_t rows = plan.coordinates * kRows;
+    const index_t columns = padded<T>(2 * plan.coordinates * kColumns);
+    const index_t panel = kLanes<T> * plan.most_coordinates;
+    const index_t row_sums = kRows * plan.most_coordinates;
+    slots_ = thread_memory<T>(blocks + rows + columns + panel + 2 * row_sums);
     rows_ = slots_ + blocks;
     columns_ = rows_ + rows;
-    panel_ = columns_ + padded<T>(columns);
+    panel_ = columns_ + columns;
+    row_sums_ = panel_ + panel;
+    warped_ = row_sums_ + row_sums;
+}
+
+template <class T>
+void BlockEvaluator<T>::read_features(const Node<T>& node, const Points<T>& points, index_t point) {
+    for (std::size_t f = 0; f < node.features.size(); ++f)
+        features_[f] =
+            static_cast<double>(points.data[point * points.dimension + node.features[f]]);
+}
+
+template <class T>
+const T* BlockEvaluator<T>::coordinates(const Node<T>& node, const Points<T>& points) {
+    const bool trivial = warp::is_trivial(node.opcode);
+    if (trivial && node.reads_all) return points.data;
+    for (index_t i = 0; i < points.count; ++i) {
+        T* const out = warped_ + i * node.coordinates;
+        if (trivial) {
+            for (index_t c = 0; c < node.coordinates; ++c)
+                out[c] = points.data[i * points.dimension + node.features[c]];
+            continue;
+        }
+        read_features(node, points, i);
+        warp::map(node, features_.data(), adjoint_.data());
+        for (index_t c = 0; c < node.coordinates; ++c) out[c] = static_cast<T>(adjoint_[c]);
+    }
+    return warped_;
 }
 
 template <class T>
 void BlockEvaluator<T>::set_rows(const Points<T>& rows) {
+    row_points_ = rows;
     row_count_ = rows.count;
     first_row_ = rows.first;
-    shape_ = {padded<T>(rows.count) / kLanes<T>, 0, plan_.features};
+    panels_ = padded<T>(rows.count) / kLanes<T>;
     for (const auto& node : plan_.nodes)
-        if (node.point_set >= 0)
-            pair_math::pack_rows(rows.count, plan_.features, rows.data, node.metric.power.data(),
-                                 packed_rows(node));
+        if (node.kind != LeafKind::none)
+            pair_math::pack_rows(rows.count, node.coordinates, coordinates(node, rows),
+                                 node.metric.power.data(), packed_rows(node));
 }
 
 template <class T>
 void BlockEvaluator<T>::set_columns(const Points<T>& columns, Pairing pairing) {
-    shape_.columns = columns.count;
-    count_ = shape_.panels * kLanes<T> * columns.count;
+    column_points_ = columns;
+    column_count_ = columns.count;
+    count_ = panels_ * kLanes<T> * columns.count;
     same_offset_ = columns.first - first_row_;
     same_begin_ = std::max<index_t>(0, -same_offset_);
     same_end_ = std::min(columns.count, row_count_ - same_offset_);
     if (pairing == Pairing::cross) same_end_ = same_begin_;
-    for (const auto& node : plan_.nodes)
-        if (node.point_set >= 0)
-            pair_math::pack_columns(columns.count, plan_.features, columns.data,
-                                    node.metric.power.data(), packed_columns(node));
+    for (const auto& node : plan_.nodes) {
+        if (node.kind == LeafKind::none) continue;
+        pair_math::pack_columns(columns.count, node.coordinates, coordinates(node, columns),
+                                node.metric.power.data(), packed_columns(node));
+        if (node.opcode == Opcode::angular)
+            std::transform(packed_columns(node),
+                           packed_columns(node) + columns.count * node.coordinates,
+                           mirrored_columns(node), std::negate<>());
+    }
 }
 
 template <class T>
@@ -81,7 +125,7 @@ void BlockEvaluator<T>::evaluate(MatrixView<T> k) {
     for (std::size_t i = 0; i < values_.size(); ++i) values_[i] = value(plan_.nodes[i]);
     const auto [block, scale] = values_.back();
     const auto factor = static_cast<T>(scale);
-    const index_t stride = shape_.panels * kLanes<T>;
+    const index_t stride = panels_ * kLanes<T>;
     for (index_t j = 0; j < k.cols; ++j) {
         if (!block) {
             std::fill_n(k.column(j), k.rows, factor);
@@ -95,19 +139,17 @@ template <class T>
 auto BlockEvaluator<T>::value(const Node<T>& node) -> Value {
     switch (node.opcode) {
         case Opcode::constant:
-            return {nullptr, node.parameters[0]};
+            return {nullptr, node.value(0)};
         case Opcode::white:
             return white(node);
-        case Opcode::dot_product:
-            return dot_product(node);
         case Opcode::sum:
             return sum(values_[node.left], values_[node.right], slot(node.value_slot));
         case Opcode::product:
             return product(values_[node.left], values_[node.right], slot(node.value_slot));
         case Opcode::power:
-            return power(values_[node.left], node.exponent, slot(node.value_slot));
+            return power(values_[node.left], node.constant, slot(node.value_slot));
         default:
-            return stationary_leaf(node);
+            return node.kind == LeafKind::dot_product ? dot_product(node) : distance_leaf(node);
     }
 }
 
@@ -117,30 +159,36 @@ auto BlockEvaluator<T>::white(const Node<T>& node) -> Value {
     T* out = slot(node.value_slot);
     std::fill_n(out, count_, T(0));
     for (index_t j = same_begin_; j < same_end_; ++j)
-        out[j * shape_.panels * kLanes<T> + j + same_offset_] = T(1);
-    return {out, node.parameters[0]};
+        out[j * panels_ * kLanes<T> + j + same_offset_] = T(1);
+    return {out, node.value(0)};
 }
 
 template <class T>
 auto BlockEvaluator<T>::dot_product(const Node<T>& node) -> Value {
-    const double sigma = node.parameters[0];
+    const double sigma = node.opcode == Opcode::dot_product ? node.value(0) : 0.0;
     T* out = slot(node.value_slot);
-    pair_math::dot_products(shape_, packed_rows(node), packed_columns(node),
+    pair_math::dot_products(shape(node), packed_rows(node), packed_columns(node),
                             static_cast<T>(sigma * sigma), out);
     return {out, 1.0};
 }
 
 template <class T>
-auto BlockEvaluator<T>::stationary_leaf(const Node<T>& node) -> Value {
-    T* distances = slot(node.distance_slot);
+void BlockEvaluator<T>::square_distances(const Node<T>& node, const T* columns, T* squares) {
     const auto& rest = node.metric.rest;
     if (node.metric.is_isotropic())
-        pair_math::squared_distances(shape_, packed_rows(node), packed_columns(node),
-                                     rest[0] * rest[0], distances);
+        pair_math::squared_distances(shape(node), packed_rows(node), columns, rest[0] * rest[0],
+                                     squares);
     else
-        pair_math::scaled_squared_distances(shape_, packed_rows(node), packed_columns(node),
-                                            rest.data(), distances);
+        pair_math::scaled_squared_distances(shape(node), packed_rows(node), columns, rest.data(),
+                                            squares);
+}
+
+template <class T>
+auto BlockEvaluator<T>::distance_leaf(const Node<T>& node) -> Value {
+    T* distances = slot(node.distance_slot);
     T* out = slot(node.value_slot);
+    square_distances(node, packed_columns(node), distances);
+    if (node.opcode == Opcode::angular) square_distances(node, mirrored_columns(node), out);
     stationary::evaluate(node, count_, distances, out);
     return {out, 1.0};
 }
@@ -193,121 +241,180 @@ auto BlockEvaluator<T>::slope(Value base, double exponent, T* out) -> Value {
 
 template <class T>
 void BlockEvaluator<T>::accumulate_gradient(MatrixView<const T> weights,
-                                            std::span<double> gradient) {
+                                            const GradientSink<T>& sink) {
+    sink_ = sink;
+    pass_ = sink.rows || sink.columns ? 1 : 0;
     for (std::size_t i = 0; i < values_.size(); ++i)
-        if (plan_.nodes[i].is_needed) values_[i] = value(plan_.nodes[i]);
+        if (plan_.nodes[i].is_needed[pass_]) values_[i] = value(plan_.nodes[i]);
     T* adjoint = slot(plan_.weights_slot);
-    const index_t stride = shape_.panels * kLanes<T>;
+    const index_t stride = panels_ * kLanes<T>;
     for (index_t j = 0; j < weights.cols; ++j) {
         std::copy_n(weights.column(j), weights.rows, adjoint + j * stride);
         std::fill_n(adjoint + j * stride + weights.rows, stride - weights.rows, T(0));
     }
-    gradient_ = gradient;
     reverse(plan_.root(), {adjoint, 1.0});
 }
 
 template <class T>
 void BlockEvaluator<T>::reverse(const Node<T>& node, Value adjoint) {
-    if (!node.is_free || !adjoint.block || adjoint.scale == 0.0) return;
+    if (!node.is_active[pass_] || !adjoint.block || adjoint.scale == 0.0) return;
     T* scratch = slot(node.scratch_slot);
     switch (node.opcode) {
         case Opcode::constant:
             return add_derivative(
-                node, 0,
-                adjoint.scale * node.parameters[0] * block_math::sum(count_, adjoint.block));
+                node, 0, 0, adjoint.scale * node.value(0) * block_math::sum(count_, adjoint.block));
         case Opcode::white:
-            return add_derivative(
-                node, 0, adjoint.scale * node.parameters[0] * sum_where_same(adjoint.block));
-        case Opcode::dot_product:
-            return add_derivative(node, 0,
-                                  adjoint.scale * 2.0 * node.parameters[0] * node.parameters[0] *
-                                      block_math::sum(count_, adjoint.block));
+            return add_derivative(node, 0, 0,
+                                  adjoint.scale * node.value(0) * sum_where_same(adjoint.block));
         case Opcode::sum:
             reverse(plan_.nodes[node.left], adjoint);
             return reverse(plan_.nodes[node.right], adjoint);
         case Opcode::product:
-            if (plan_.nodes[node.left].is_free)
+            if (plan_.nodes[node.left].is_active[pass_])
                 reverse(plan_.nodes[node.left], product(adjoint, values_[node.right], scratch));
-            if (plan_.nodes[node.right].is_free)
+            if (plan_.nodes[node.right].is_active[pass_])
                 reverse(plan_.nodes[node.right], product(adjoint, values_[node.left], scratch));
             return;
         case Opcode::power:
-            adjoint.scale *= node.exponent;
+            adjoint.scale *= node.constant;
             return reverse(
                 plan_.nodes[node.left],
-                product(adjoint, slope(values_[node.left], node.exponent, scratch), scratch));
-        case Opcode::rational_quadratic:
-            return reverse_rational_quadratic(node, adjoint);
-        case Opcode::exp_sine_squared:
-            return reverse_exp_sine_squared(node, adjoint);
+                product(adjoint, slope(values_[node.left], node.constant, scratch), scratch));
+        case Opcode::dot_product:
+            if (wants(node, 0))
+                add_derivative(node, 0, 0,
+                               adjoint.scale * 2.0 * node.value(0) * node.value(0) *
+                                   block_math::sum(count_, adjoint.block));
+            break;
         default:
-            return reverse_length_scales(node, adjoint);
+            break;
     }
+    if (node.kind == LeafKind::distance) return reverse_distance(node, adjoint);
+    reverse_points(node, pair_math::PairTerm::other, adjoint.scale, adjoint.block);
 }
 
 template <class T>
-void BlockEvaluator<T>::reverse_length_scales(const Node<T>& node, Value adjoint) {
-    T* weights = slot(node.scratch_slot);
-    const T* distances = slot(node.distance_slot);
-    stationary::weigh_squares(node, count_, distances, slot(node.value_slot), adjoint.block,
-                              weights);
-    const auto& rest = node.metric.rest;
-    if (node.metric.is_isotropic())
-        return add_derivative(
-            node, 0,
-            adjoint.scale * stationary::sum_weighted_squares(node, count_, weights, distances));
-    pair_math::weighted_squares(shape_, packed_rows(node), packed_columns(node), weights, panel_,
-                                sums_.data());
-    for (index_t f = 0; f < plan_.features; ++f) {
-        const auto factor = static_cast<double>(rest[f]);
-        add_derivative(node, f, adjoint.scale * factor * factor * sums_[f]);
-    }
-}
-
-template <class T>
-void BlockEvaluator<T>::reverse_rational_quadratic(const Node<T>& node, Value adjoint) {
+void BlockEvaluator<T>::reverse_distance(const Node<T>& node, Value adjoint) {
+    if (node.opcode == Opcode::exp_sine_squared) reverse_exp_sine_squared(node, adjoint);
+    const bool wants_scales = node.opcode == Opcode::rational_quadratic
+                                  ? wants(node, 0) || wants(node, 1)
+                              : node.opcode == Opcode::exp_sine_squared ? false
+                                                                        : wants(node, 0);
+    if (pass_ == 0 && !wants_scales && warp::is_trivial(node.opcode)) return;
     T* weights = slot(node.scratch_slot);
     const T* distances = slot(node.distance_slot);
     const T* values = slot(node.value_slot);
     stationary::weigh_squares(node, count_, distances, values, adjoint.block, weights);
-    if (node.parameter_is_free[0])
-        add_derivative(node, 0,
-                       adjoint.scale * stationary::shape_derivative(node, count_, distances, values,
-                                                                    adjoint.block, weights,
-                                                                    slot(node.scratch_slot + 1)));
-    if (node.parameter_is_free[1])
-        add_derivative(
-            node, 1,
-            adjoint.scale * stationary::sum_weighted_squares(node, count_, weights, distances));
+    if (node.opcode == Opcode::rational_quadratic) {
+        if (wants(node, 0))
+            add_derivative(node, 0, 0,
+                           adjoint.scale * stationary::shape_derivative(
+                                               node, count_, distances, values, adjoint.block,
+                                               weights, slot(node.scratch_slot + 1)));
+        if (wants(node, 1)) reverse_length_scales(node, 1, adjoint.scale, weights);
+    } else if (wants_scales && node.opcode != Opcode::angular) {
+        reverse_length_scales(node, 0, adjoint.scale, weights);
+    }
+    reverse_points(node, pair_math::PairTerm::difference, adjoint.scale, weights);
+}
+
+template <class T>
+void BlockEvaluator<T>::reverse_length_scales(const Node<T>& node, index_t parameter, double scale,
+                                              const T* weights) {
+    const auto& rest = node.metric.rest;
+    if (node.metric.is_isotropic())
+        return add_derivative(node, parameter, 0,
+                              scale * stationary::sum_weighted_squares(node, count_, weights,
+                                                                       slot(node.distance_slot)));
+    pair_math::weighted_squares(shape(node), packed_rows(node), packed_columns(node), weights,
+                                panel_, sums_.data());
+    const index_t coordinates_a_feature = node.opcode == Opcode::periodic ? 2 : 1;
+    for (index_t c = 0; c < node.coordinates; ++c) {
+        const auto factor = static_cast<double>(rest[c]);
+        add_derivative(node, parameter, c / coordinates_a_feature,
+                       scale * factor * factor * sums_[c]);
+    }
 }
 
 template <class T>
 void BlockEvaluator<T>::reverse_exp_sine_squared(const Node<T>& node, Value adjoint) {
+    if (!wants(node, 0) && !wants(node, 1)) return;
     T* weighted = slot(node.scratch_slot);
     T* scratch = slot(node.scratch_slot + 1);
     const T* distances = slot(node.distance_slot);
     block_math::multiply(count_, adjoint.block, slot(node.value_slot), weighted);
-    if (node.parameter_is_free[0])
-        add_derivative(node, 0,
+    if (wants(node, 0))
+        add_derivative(node, 0, 0,
                        adjoint.scale * stationary::periodic_length_scale_derivative(
                                            node, count_, distances, weighted, scratch));
-    if (node.parameter_is_free[1])
-        add_derivative(node, 1,
+    if (wants(node, 1))
+        add_derivative(node, 1, 0,
                        adjoint.scale * stationary::periodicity_derivative(node, count_, distances,
                                                                           weighted, scratch));
+}
+
+template <class T>
+void BlockEvaluator<T>::reverse_points(const Node<T>& node, pair_math::PairTerm term, double scale,
+                                       const T* weights) {
+    // Length scales of a periodic leaf are no part of its map.
+    bool is_wanted = pass_ == 1;
+    if (!warp::is_trivial(node.opcode))
+        for (std::size_t p = node.opcode == Opcode::periodic ? 1 : 0; p < node.parameters.size();
+             ++p)
+            is_wanted = is_wanted || wants(node, static_cast<index_t>(p));
+    if (!is_wanted) return;
+    pair_math::point_sums(shape(node), term, packed_rows(node), packed_columns(node), weights,
+                          row_sums_, column_sums_.data());
+    const auto factor = [&](index_t c) {
+        if (term == pair_math::PairTerm::other) return scale;
+        const auto& metric = node.metric;
+        const auto rest = static_cast<double>(metric.rest[metric.is_isotropic() ? 0 : c]);
+        return -scale * rest * (rest * static_cast<double>(metric.power[c]));
+    };
+    for (index_t i = 0; i < row_count_; ++i) {
+        const T* sums = row_sums_ + i / kLanes<T> * node.coordinates * kLanes<T> + i % kLanes<T>;
+        for (index_t c = 0; c < node.coordinates; ++c)
+            adjoint_[c] = factor(c) * static_cast<double>(sums[c * kLanes<T>]);
+        reverse_point(node, row_points_, i, sink_.rows);
+    }
+    for (index_t j = 0; j < column_count_; ++j) {
+        for (index_t c = 0; c < node.coordinates; ++c)
+            adjoint_[c] = factor(c) * column_sums_[j * node.coordinates + c];
+        reverse_point(node, column_points_, j, sink_.columns);
+    }
+}
+
+template <class T>
+void BlockEvaluator<T>::reverse_point(const Node<T>& node, const Points<T>& points, index_t point,
+                                      double* sink) {
+    read_features(node, points, point);
+    std::fill(by_features_.begin(), by_features_.end(), 0.0);
+    warp::reverse(node, features_.data(), adjoint_.data(), sink_.parameters, by_features_.data());
+    if (!sink) return;
+    for (std::size_t f = 0; f < node.features.size(); ++f)
+        sink[point * points.dimension + node.features[f]] += by_features_[f];
+}
+
+template <class T>
+bool BlockEvaluator<T>::wants(const Node<T>& node, index_t parameter) const {
+    return !sink_.parameters.empty() && node.parameters[parameter].any_free();
 }
 
 template <class T>
 double BlockEvaluator<T>::sum_where_same(const T* block) const {
     double sum = 0.0;
     for (index_t j = same_begin_; j < same_end_; ++j)
-        sum += static_cast<double>(block[j * shape_.panels * kLanes<T> + j + same_offset_]);
+        sum += static_cast<double>(block[j * panels_ * kLanes<T> + j + same_offset_]);
     return sum;
 }
 
 template <class T>
-void BlockEvaluator<T>::add_derivative(const Node<T>& node, index_t parameter, double value) {
-    if (node.parameter_is_free[parameter]) gradient_[node.first_parameter + parameter] += value;
+void BlockEvaluator<T>::add_derivative(const Node<T>& node, index_t parameter, index_t i,
+                                       double value) {
+    const auto& p = node.parameters[parameter];
+    const index_t index = p.values.size() == 1 ? 0 : i;
+    if (!sink_.parameters.empty() && p.is_free[index])
+        sink_.parameters[p.first + index] += node.sign * value;
 }
 
 template class BlockEvaluator<double>;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "gprat/covariance/block_evaluator.hpp"
+#include "gprat/covariance/warp.hpp"
 #include "gprat/error.hpp"
 
 namespace gprat::covariance {
@@ -33,36 +34,52 @@ void for_each_block(const Plan<T>& plan, const Points<T>& rows, const Points<T>&
     }
 }
 
-/// k(x, x): distances are zero, so that every stationary leaf is 1.
+/// k(x, x), with space for the coordinates and features of a leaf.
 template <class T>
-double variance(const Plan<T>& plan, const T* point, std::vector<double>& values) {
-    for (std::size_t i = 0; i < values.size(); ++i) {
-        const auto& node = plan.nodes[i];
+class Variance {
+public:
+    explicit Variance(const Plan<T>& plan)
+        : plan_(plan),
+          values_(plan.nodes.size()),
+          features_(plan.features),
+          coordinates_(plan.most_coordinates) {}
+
+    double operator()(const T* point) {
+        for (std::size_t i = 0; i < values_.size(); ++i) values_[i] = value(plan_.nodes[i], point);
+        return values_.back();
+    }
+
+private:
+    double value(const Node<T>& node, const T* point) {
         switch (node.opcode) {
             case Opcode::constant:
             case Opcode::white:
-                values[i] = node.parameters[0];
-                break;
-            case Opcode::dot_product:
-                values[i] = node.parameters[0] * node.parameters[0];
-                for (index_t f = 0; f < plan.features; ++f)
-                    values[i] += static_cast<double>(point[f]) * static_cast<double>(point[f]);
-                break;
+                return node.value(0);
             case Opcode::sum:
-                values[i] = values[node.left] + values[node.right];
-                break;
+                return values_[node.left] + values_[node.right];
             case Opcode::product:
-                values[i] = values[node.left] * values[node.right];
-                break;
+                return values_[node.left] * values_[node.right];
             case Opcode::power:
-                values[i] = std::pow(values[node.left], node.exponent);
-                break;
-            default:
-                values[i] = 1.0;
+                return std::pow(values_[node.left], node.constant);
+            case Opcode::angular:  // J_n(0)/π
+                return node.constant == 2.0 ? 3.0 : 1.0;
+            default:  // distances are zero
+                return node.kind == LeafKind::dot_product ? squared_norm(node, point) : 1.0;
         }
     }
-    return values.back();
-}
+
+    double squared_norm(const Node<T>& node, const T* point) {
+        for (std::size_t f = 0; f < node.features.size(); ++f)
+            features_[f] = static_cast<double>(point[node.features[f]]);
+        warp::map(node, features_.data(), coordinates_.data());
+        double sum = node.opcode == Opcode::dot_product ? node.value(0) * node.value(0) : 0.0;
+        for (index_t c = 0; c < node.coordinates; ++c) sum += coordinates_[c] * coordinates_[c];
+        return sum;
+    }
+
+    const Plan<T>& plan_;
+    std::vector<double> values_, features_, coordinates_;
+};
 
 }  // namespace
 
@@ -87,9 +104,9 @@ void Kernel<T>::evaluate(Points<T> rows, Points<T> columns, Pairing pairing, Reg
 template <class T>
 void Kernel<T>::diagonal(Points<T> points, T* out) const {
     check(points);
-    std::vector<double> values(plan_.nodes.size());
+    Variance<T> variance(plan_);
     for (index_t i = 0; i < points.count; ++i)
-        out[i] = static_cast<T>(variance(plan_, points.data + i * points.dimension, values));
+        out[i] = static_cast<T>(variance(points.data + i * points.dimension));
 }
 
 template <class T>
@@ -98,10 +115,15 @@ void Kernel<T>::accumulate_gradient(Points<T> rows, Points<T> columns, Pairing p
                                     const GradientSink<T>& sink) const {
     check(rows);
     check(columns);
-    if (!plan_.root().is_free) return;
+    const bool wants_points = sink.rows || sink.columns;
+    if (!plan_.root().is_active[wants_points ? 1 : 0]) return;
+    const index_t d = plan_.features;
     for_each_block(plan_, rows, columns, pairing, region,
                    [&](auto& evaluator, index_t i, index_t j, index_t m, index_t n) {
-                       evaluator.accumulate_gradient(weights.block(i, j, m, n), sink.parameters);
+                       evaluator.accumulate_gradient(
+                           weights.block(i, j, m, n),
+                           {sink.parameters, sink.rows ? sink.rows + i * d : nullptr,
+                            sink.columns ? sink.columns + j * d : nullptr});
                    });
 }
 

@@ -167,6 +167,53 @@ struct WeightedSquares {
     }
 };
 
+struct PointSums {
+    template <bool difference, class V, class T>
+    GPRAT_INLINE static void add(const V& x, T y, const V& weight, V& row_sum, V& column_sum) {
+        if constexpr (difference) {
+            const V term = weight * (x - y);
+            row_sum += term;
+            column_sum -= term;
+        } else {
+            row_sum += weight * y;
+            column_sum += weight * x;
+        }
+    }
+
+    template <bool difference, int bytes, class T>
+    GPRAT_INLINE static void run_term(const BlockShape& shape, const T* rows, const T* columns,
+                                      const T* weights, T* row_sums, double* column_sums) {
+        using V = typename Vector<T, bytes>::type;
+        constexpr index_t lanes = Vector<T, bytes>::lanes;
+        const index_t stride = shape.panels * kLanes<T>;
+        for (index_t f = 0; f < shape.features; ++f)
+            for (index_t j = 0; j < shape.columns; ++j) {
+                V column_sum = {};
+                for (index_t p = 0; p < shape.panels; ++p)
+                    for (index_t l = 0; l < kLanes<T>; l += lanes) {
+                        const index_t at = (p * shape.features + f) * kLanes<T> + l;
+                        V row_sum = j == 0 ? V{} : load<V>(row_sums + at);
+                        add<difference>(load<V>(rows + at), columns[j * shape.features + f],
+                                        load<V>(weights + j * stride + p * kLanes<T> + l), row_sum,
+                                        column_sum);
+                        *reinterpret_cast<V*>(row_sums + at) = row_sum;
+                    }
+                double sum = 0.0;
+                for (index_t l = 0; l < lanes; ++l) sum += static_cast<double>(column_sum[l]);
+                column_sums[j * shape.features + f] = sum;
+            }
+    }
+
+    template <int bytes, class T>
+    GPRAT_INLINE static void run(BlockShape shape, PairTerm term, const T* rows, const T* columns,
+                                 const T* weights, T* row_sums, double* column_sums) {
+        if (term == PairTerm::difference)
+            run_term<true, bytes>(shape, rows, columns, weights, row_sums, column_sums);
+        else
+            run_term<false, bytes>(shape, rows, columns, weights, row_sums, column_sums);
+    }
+};
+
 struct PackRows {
     template <int bytes, class T>
     GPRAT_INLINE static void run(index_t count, index_t features, const T* points, const T* factor,
@@ -234,13 +281,21 @@ void weighted_squares(const BlockShape& shape, const T* rows, const T* columns, 
     dispatch<WeightedSquares>(shape, rows, columns, weights, scratch, sums);
 }
 
-#define GPRAT_INSTANTIATE(T)                                                                     \
-    template void pack_rows(index_t, index_t, const T*, const T*, T*);                           \
-    template void pack_columns(index_t, index_t, const T*, const T*, T*);                        \
-    template void squared_distances(const BlockShape&, const T*, const T*, T, T*);               \
-    template void scaled_squared_distances(const BlockShape&, const T*, const T*, const T*, T*); \
-    template void dot_products(const BlockShape&, const T*, const T*, T, T*);                    \
-    template void weighted_squares(const BlockShape&, const T*, const T*, const T*, T*, double*);
+template <class T>
+void point_sums(const BlockShape& shape, PairTerm term, const T* rows, const T* columns,
+                const T* weights, T* row_sums, double* column_sums) {
+    dispatch<PointSums>(shape, term, rows, columns, weights, row_sums, column_sums);
+}
+
+#define GPRAT_INSTANTIATE(T)                                                                      \
+    template void pack_rows(index_t, index_t, const T*, const T*, T*);                            \
+    template void pack_columns(index_t, index_t, const T*, const T*, T*);                         \
+    template void squared_distances(const BlockShape&, const T*, const T*, T, T*);                \
+    template void scaled_squared_distances(const BlockShape&, const T*, const T*, const T*, T*);  \
+    template void dot_products(const BlockShape&, const T*, const T*, T, T*);                     \
+    template void weighted_squares(const BlockShape&, const T*, const T*, const T*, T*, double*); \
+    template void point_sums(const BlockShape&, PairTerm, const T*, const T*, const T*, T*,       \
+                             double*);
 GPRAT_INSTANTIATE(double)
 GPRAT_INSTANTIATE(float)
 #undef GPRAT_INSTANTIATE

@@ -1,5 +1,6 @@
 #include "gprat/covariance/program.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <utility>
@@ -10,28 +11,60 @@ namespace gprat::covariance {
 
 namespace {
 
-index_t fewest_parameters(Opcode opcode) {
-    switch (opcode) {
-        case Opcode::rational_quadratic:
-        case Opcode::exp_sine_squared:
-            return 2;
-        case Opcode::sum:
-        case Opcode::product:
-        case Opcode::power:
-            return 0;
-        default:
-            return 1;
-    }
-}
+constexpr auto kLastOpcode = Opcode::norm;
 
 std::string describe(const Instruction& instruction) {
     return "instruction with opcode " + std::to_string(static_cast<int>(instruction.opcode));
 }
 
+bool is_valid_constant(const Instruction& instruction) {
+    const double value = instruction.constant;
+    switch (instruction.opcode) {
+        case Opcode::matern:
+            return std::isfinite(value) && value > 0.0;
+        case Opcode::sigmoid:
+            return value == 1.0 || value == -1.0;
+        case Opcode::angular:
+        case Opcode::norm:
+            return value == 0.0 || value == 1.0 || value == 2.0;
+        default:
+            return std::isfinite(value);
+    }
+}
+
+std::vector<std::vector<ParameterKind>> make_kinds() {
+    const ParameterKind positive{}, scale{.may_be_one_a_feature = true},
+        not_negative{.may_be_zero = true};
+    const ParameterKind scale_or_zero{.may_be_one_a_feature = true, .may_be_zero = true};
+    const ParameterKind place{
+        .may_be_one_a_feature = true, .may_be_zero = true, .may_be_negative = true};
+    const ParameterKind one_place{.may_be_zero = true, .may_be_negative = true};
+    std::vector<std::vector<ParameterKind>> kinds(static_cast<std::size_t>(kLastOpcode) + 1);
+    const auto set = [&](Opcode opcode, std::vector<ParameterKind> value) {
+        kinds[static_cast<std::size_t>(opcode)] = std::move(value);
+    };
+    set(Opcode::constant, {not_negative});
+    set(Opcode::white, {not_negative});
+    for (const auto opcode :
+         {Opcode::rbf, Opcode::matern12, Opcode::matern32, Opcode::matern52, Opcode::matern})
+        set(opcode, {scale});
+    set(Opcode::rational_quadratic, {positive, scale});
+    set(Opcode::exp_sine_squared, {positive, positive});
+    set(Opcode::dot_product, {not_negative});
+    set(Opcode::periodic, {scale, scale});
+    set(Opcode::linear, {scale_or_zero, place});
+    set(Opcode::cosine, {scale});
+    set(Opcode::sigmoid, {one_place, positive});
+    set(Opcode::angular, {scale_or_zero, not_negative});
+    set(Opcode::norm, {scale_or_zero, not_negative});
+    return kinds;
+}
+
 }  // namespace
 
-bool takes_length_scales(Opcode opcode) {
-    return opcode >= Opcode::rbf && opcode <= Opcode::matern52;
+const std::vector<ParameterKind>& parameter_kinds(Opcode opcode) {
+    static const auto kinds = make_kinds();
+    return kinds[static_cast<std::size_t>(opcode)];
 }
 
 index_t operand_count(Opcode opcode) {
@@ -54,8 +87,9 @@ Program::Program(std::vector<Instruction> instructions, index_t parameter_count,
     if (feature_count_ < 1) throw InvalidArgument("a program needs points of at least one feature");
     index_t depth = 0;
     for (const auto& instruction : instructions_) {
-        if (instruction.opcode < Opcode::constant || instruction.opcode > Opcode::power)
+        if (instruction.opcode < Opcode::constant || instruction.opcode > kLastOpcode)
             throw InvalidArgument("unknown " + describe(instruction));
+        check_features(instruction);
         check_parameters(instruction);
         const index_t operands = operand_count(instruction.opcode);
         if (depth < operands)
@@ -68,19 +102,46 @@ Program::Program(std::vector<Instruction> instructions, index_t parameter_count,
                               std::to_string(depth));
 }
 
+void Program::check_features(const Instruction& instruction) const {
+    const auto& features = instruction.features;
+    for (std::size_t i = 0; i < features.size(); ++i) {
+        const bool repeated =
+            std::find(features.begin(), features.begin() + static_cast<std::ptrdiff_t>(i),
+                      features[i]) != features.begin() + static_cast<std::ptrdiff_t>(i);
+        if (features[i] < 0 || features[i] >= feature_count_ || repeated)
+            throw InvalidArgument(describe(instruction) + " reads feature " +
+                                  std::to_string(features[i]) + ", repeated or not one of " +
+                                  std::to_string(feature_count_));
+    }
+    const auto count = features.empty() ? feature_count_ : static_cast<index_t>(features.size());
+    if (instruction.opcode == Opcode::sigmoid && count != 1)
+        throw InvalidArgument(describe(instruction) + " reads exactly one feature");
+}
+
 void Program::check_parameters(const Instruction& instruction) const {
-    const index_t count = instruction.parameter_count;
-    const bool one_a_feature = takes_length_scales(instruction.opcode) && count == feature_count_;
-    if (count != fewest_parameters(instruction.opcode) && !one_a_feature)
-        throw InvalidArgument(describe(instruction) + " cannot take " + std::to_string(count) +
-                              " parameters with " + std::to_string(feature_count_) + " features");
-    // Compared without a sum, which could overflow.
-    const index_t first = instruction.first_parameter;
-    if (count > 0 && (first < 0 || count > parameter_count_ || first > parameter_count_ - count))
-        throw InvalidArgument(describe(instruction) + " reads parameters outside the " +
-                              std::to_string(parameter_count_) + " that the program has");
-    if (!std::isfinite(instruction.exponent))
-        throw InvalidArgument(describe(instruction) + " has an exponent that is not finite");
+    const auto& kinds = parameter_kinds(instruction.opcode);
+    const auto features = instruction.features.empty()
+                              ? feature_count_
+                              : static_cast<index_t>(instruction.features.size());
+    if (instruction.parameters.size() != kinds.size())
+        throw InvalidArgument(describe(instruction) + " takes " + std::to_string(kinds.size()) +
+                              " hyperparameters, got " +
+                              std::to_string(instruction.parameters.size()));
+    for (std::size_t i = 0; i < kinds.size(); ++i) {
+        const auto [first, count] = instruction.parameters[i];
+        if (count != 1 && !(kinds[i].may_be_one_a_feature && count == features))
+            throw InvalidArgument(describe(instruction) + " cannot take " + std::to_string(count) +
+                                  " values with " + std::to_string(features) + " features");
+        // Compared without a sum, which could overflow.
+        if (first < 0 || count > parameter_count_ || first > parameter_count_ - count)
+            throw InvalidArgument(describe(instruction) + " reads parameters outside the " +
+                                  std::to_string(parameter_count_) + " that the program has");
+    }
+    if (!is_valid_constant(instruction))
+        throw InvalidArgument(describe(instruction) + " cannot have the constant " +
+                              std::to_string(instruction.constant));
+    if (!(std::isfinite(instruction.reciprocal) && instruction.reciprocal >= 0.0))
+        throw InvalidArgument(describe(instruction) + " needs a reciprocal that is not negative");
 }
 
 }  // namespace gprat::covariance

@@ -1,6 +1,7 @@
 #include "gprat/covariance/stationary.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <numbers>
 
 #include "gprat/covariance/block_math.hpp"
@@ -40,16 +41,61 @@ T inverse_square_times_two(double length_scale) {
     return bounded<T>(2.0 / (length_scale * length_scale));
 }
 
+constexpr double kPi = std::numbers::pi;
+
+/// J_n(t)/π (Cho and Saul 2009, section 2.1).
+template <class T>
+void angular(index_t count, int order, const T* angles, T* values) {
+    for (index_t i = 0; i < count; ++i) {
+        const double t = static_cast<double>(angles[i]), s = std::sin(t), c = std::cos(t);
+        const double rest = kPi - t;
+        const double j = order == 0   ? rest
+                         : order == 1 ? s + rest * c
+                                      : 3.0 * s * c + rest * (1.0 + 2.0 * c * c);
+        values[i] = static_cast<T>(j / kPi);
+    }
+}
+
+/// With d² = 2 − 2 cos t the squared distance: −2·∂/∂d² = −(∂/∂t)/sin t; 0 at t = 0 for order 0,
+/// which has a kink there.
+template <class T>
+void angular_slope(index_t count, int order, const T* angles, const T* adjoint, T* weights) {
+    for (index_t i = 0; i < count; ++i) {
+        const double t = static_cast<double>(angles[i]), s = std::sin(t), c = std::cos(t);
+        const double rest = kPi - t;
+        const double slope = order == 0   ? (s > 0.0 ? 1.0 / s : 0.0)
+                             : order == 1 ? rest
+                                          : 4.0 * (s + rest * c);
+        weights[i] = adjoint[i] * static_cast<T>(slope / kPi);
+    }
+}
+
+template <class T>
+void periodic_slope(index_t count, T factor, const T* distances, const T* values, const T* adjoint,
+                    T* weights) {
+    using namespace block_math;
+    reduce_phase(count, distances, weights);
+    vector_math::sine(count, T(2), weights, weights);
+    multiply(count, weights, values, weights);
+    multiply(count, weights, adjoint, weights);
+    for (index_t i = 0; i < count; ++i)
+        weights[i] =
+            distances[i] > T(0) ? static_cast<T>(kPi) * factor * (weights[i] / distances[i]) : T(0);
+}
+
 }  // namespace
 
 template <class T>
 void evaluate(const Node<T>& node, index_t count, T* distances, T* values) {
     using namespace block_math;
     using namespace vector_math;
-    const bool needs_root = node.opcode != Opcode::rbf && node.opcode != Opcode::rational_quadratic;
+    const bool needs_root = node.opcode != Opcode::rbf && node.opcode != Opcode::periodic &&
+                            node.opcode != Opcode::rational_quadratic &&
+                            node.opcode != Opcode::angular;
     if (needs_root) square_root(count, distances, distances);
     switch (node.opcode) {
         case Opcode::rbf:
+        case Opcode::periodic:  // 4 sin²(π(x−z)/p) is the squared distance on the circle
             exponential(count, T(-0.5), distances, values);
             return;
         case Opcode::matern12:
@@ -63,17 +109,25 @@ void evaluate(const Node<T>& node, index_t count, T* distances, T* values) {
             return;
         }
         case Opcode::rational_quadratic: {
-            const double alpha = node.parameters[0];
+            const double alpha = node.value(0);
             scale_within(count, bounded<T>(0.5 / alpha), distances, kHuge<T>, distances);
             log_one_plus(count, distances, values);
             exponential(count, -bounded<T>(alpha), values, values);
             return;
         }
+        case Opcode::matern:
+            for (index_t i = 0; i < count; ++i)
+                values[i] =
+                    static_cast<T>(node.table->covariance(static_cast<double>(distances[i])));
+            return;
+        case Opcode::angular:  // values hold the squared lengths of sums
+            angle(count, distances, values, distances);
+            return angular(count, static_cast<int>(node.constant), distances, values);
         default:  // exp_sine_squared
             reduce_phase(count, distances, values);
             sine(count, T(1), values, values);
             multiply(count, values, values, values);
-            exponential(count, -inverse_square_times_two<T>(node.parameters[0]), values, values);
+            exponential(count, -inverse_square_times_two<T>(node.value(0)), values, values);
     }
 }
 
@@ -95,6 +149,17 @@ void weigh_squares(const Node<T>& node, index_t count, const T* distances, const
         case Opcode::rational_quadratic:
             return multiply_ratio(count, quadratic<T>(1.0, 0.0, 0.0), quadratic<T>(1.0, 1.0, 0.0),
                                   distances, adjoint, values, weights);
+        case Opcode::matern:
+            for (index_t i = 0; i < count; ++i)
+                weights[i] = adjoint[i] *
+                             static_cast<T>(node.table->slope(static_cast<double>(distances[i])));
+            return;
+        case Opcode::angular:
+            return angular_slope(count, static_cast<int>(node.constant), distances, adjoint,
+                                 weights);
+        case Opcode::exp_sine_squared:  // −2·∂k/∂r² = −(∂k/∂r)/r
+            return periodic_slope(count, inverse_square_times_two<T>(node.value(0)), distances,
+                                  values, adjoint, weights);
         default:
             return multiply(count, adjoint, values, weights);
     }
@@ -105,9 +170,10 @@ double sum_weighted_squares(const Node<T>& node, index_t count, const T* weights
                             const T* distances) {
     switch (node.opcode) {
         case Opcode::rbf:
+        case Opcode::periodic:
             return block_math::dot(count, weights, distances);
         case Opcode::rational_quadratic:
-            return 2.0 * node.parameters[0] * block_math::dot(count, weights, distances);
+            return 2.0 * node.value(0) * block_math::dot(count, weights, distances);
         default:
             return block_math::dot(count, weights, distances, distances);
     }
@@ -118,8 +184,8 @@ template <class T>
 double shape_derivative(const Node<T>& node, index_t count, const T* distances, const T* values,
                         const T* adjoint, const T* weights, T* scratch) {
     vector_math::log_one_plus(count, distances, scratch);
-    return node.parameters[0] * (block_math::dot(count, weights, distances) -
-                                 block_math::dot(count, adjoint, values, scratch));
+    return node.value(0) * (block_math::dot(count, weights, distances) -
+                            block_math::dot(count, adjoint, values, scratch));
 }
 
 template <class T>
@@ -127,7 +193,7 @@ double periodic_length_scale_derivative(const Node<T>& node, index_t count, cons
                                         const T* weighted, T* scratch) {
     block_math::reduce_phase(count, distances, scratch);
     vector_math::sine(count, T(1), scratch, scratch);
-    const auto factor = static_cast<double>(inverse_square_times_two<T>(node.parameters[0]));
+    const auto factor = static_cast<double>(inverse_square_times_two<T>(node.value(0)));
     return 2.0 * factor * block_math::dot(count, weighted, scratch, scratch);
 }
 
@@ -136,7 +202,7 @@ double periodicity_derivative(const Node<T>& node, index_t count, const T* dista
                               const T* weighted, T* scratch) {
     block_math::reduce_phase(count, distances, scratch);
     vector_math::sine(count, T(2), scratch, scratch);
-    const auto factor = static_cast<double>(inverse_square_times_two<T>(node.parameters[0]));
+    const auto factor = static_cast<double>(inverse_square_times_two<T>(node.value(0)));
     return std::numbers::pi * factor * block_math::dot(count, weighted, distances, scratch);
 }
 

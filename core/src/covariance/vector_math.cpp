@@ -43,6 +43,14 @@ struct Sine {
     }
 };
 
+struct Angle {
+    template <int bytes, class T>
+    GPRAT_INLINE static void run(index_t count, const T* difference, const T* sum, T* y) {
+        for (index_t i = 0; i < count; ++i)
+            y[i] = T(2) * std::atan2(std::sqrt(difference[i]), std::sqrt(sum[i]));
+    }
+};
+
 struct Power {
     template <int bytes, class T>
     GPRAT_INLINE static void run(index_t count, T factor, const T* x, T exponent, T* y) {
@@ -69,14 +77,20 @@ void sine(index_t count, T factor, const T* x, T* y) {
 }
 
 template <class T>
+void angle(index_t count, const T* difference, const T* sum, T* y) {
+    dispatch<Angle>(count, difference, sum, y);
+}
+
+template <class T>
 void power(index_t count, T factor, const T* x, T exponent, T* y) {
     dispatch<Power>(count, factor, x, exponent, y);
 }
 
-#define GPRAT_INSTANTIATE(T)                             \
-    template void exponential(index_t, T, const T*, T*); \
-    template void log_one_plus(index_t, const T*, T*);   \
-    template void sine(index_t, T, const T*, T*);        \
+#define GPRAT_INSTANTIATE(T)                              \
+    template void exponential(index_t, T, const T*, T*);  \
+    template void log_one_plus(index_t, const T*, T*);    \
+    template void sine(index_t, T, const T*, T*);         \
+    template void angle(index_t, const T*, const T*, T*); \
     template void power(index_t, T, const T*, T, T*);
 GPRAT_INSTANTIATE(double)
 GPRAT_INSTANTIATE(float)

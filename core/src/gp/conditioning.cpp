@@ -1,9 +1,12 @@
 #include "gprat/gp/conditioning.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 #include <numeric>
 
+#include "gprat/error.hpp"
 #include "gprat/linalg/access_list.hpp"
 #include "gprat/linalg/blas.hpp"
 #include "gprat/linalg/cholesky.hpp"
@@ -32,10 +35,47 @@ double sum_of_log_diagonal(MatrixView<T> tile) {
     return sum;
 }
 
+/// Rows of [Y H].
 template <class T>
 void copy_targets(const Problem<T>& problem, index_t begin, MatrixView<T> rows) {
-    for (index_t c = 0; c < rows.cols; ++c)
-        for (index_t r = 0; r < rows.rows; ++r) rows(r, c) = problem.targets_t(c, begin + r);
+    for (index_t c = 0; c < rows.cols; ++c) {
+        const bool is_target = c < problem.outputs();
+        const auto& source = is_target ? problem.targets_t : problem.basis_t;
+        const index_t column = is_target ? c : c - problem.outputs();
+        for (index_t r = 0; r < rows.rows; ++r) rows(r, c) = source(column, begin + r);
+    }
+}
+
+/// A column of L⁻¹H that those before it explain to within rounding has no coefficient of its own.
+template <class T>
+void check_rank(MatrixView<const T> r, index_t rows) {
+    const double rounding = static_cast<double>(rows) * std::numeric_limits<T>::epsilon();
+    for (index_t j = 0; j < r.cols; ++j) {
+        double squares = 0.0;
+        for (index_t i = 0; i <= j; ++i)
+            squares += static_cast<double>(r(i, j)) * static_cast<double>(r(i, j));
+        // Written so that NaN fails.
+        if (!(static_cast<double>(r(j, j)) > rounding * std::sqrt(squares))) throw RankDeficient(j);
+    }
+}
+
+/// L⁻¹H = Q·R; takes the part in the span of Q out of L⁻¹Y, and its coefficients are β.
+template <class T>
+void project_trend(const Conditioning<T>& c) {
+    using blas::Op;
+    const auto q = c.trend_basis();
+    const auto targets = c.whitened_columns().block(0, 0, c.size, c.outputs);
+    const auto beta = c.trend_coefficients();
+    blas::qr(q, c.trend_factor());
+    check_rank<T>(c.trend_factor(), c.size);
+    blas::gemm(Op::transpose, Op::none, T(1), q, targets, T(0), beta);
+    blas::gemm(Op::none, Op::none, T(-1), q, beta, T(1), targets);
+    const auto r = c.trend_factor();
+    for (index_t o = 0; o < beta.cols; ++o)
+        for (index_t j = beta.rows - 1; j >= 0; --j) {
+            for (index_t i = j + 1; i < beta.rows; ++i) beta(j, o) -= r(j, i) * beta(i, o);
+            beta(j, o) /= r(j, j);
+        }
 }
 
 template <class T>
@@ -69,9 +109,12 @@ template <class T>
 Conditioning<T>::Conditioning(const Problem<T>& problem)
     : size(problem.size()),
       outputs(problem.outputs()),
+      trends(problem.trends()),
       factor(problem.layout()),
-      whitened(size * outputs),
-      alpha(size * outputs),
+      whitened(size * (outputs + trends)),
+      weights(size * (outputs + trends)),
+      r(trends * trends),
+      beta(trends * outputs),
       half_log_determinants(problem.layout().tiles()) {
     blas::initialise();
 }
@@ -81,7 +124,7 @@ double Conditioning<T>::log_determinant() const {
     return 2.0 * std::accumulate(half_log_determinants.begin(), half_log_determinants.end(), 0.0);
 }
 
-// R&W 2006, eq. 2.30, with yᵀK⁻¹y as the squared norm of L⁻¹y.
+// R&W 2006, eqs. 2.30 and 2.45, with yᵀPy as the squared norm of the projected L⁻¹y.
 template <class T>
 double Conditioning<T>::log_marginal_likelihood() const {
     double fit = 0.0;
@@ -89,8 +132,10 @@ double Conditioning<T>::log_marginal_likelihood() const {
         const auto z = static_cast<double>(whitened[i]);
         fit += z * z;
     }
-    const double log_normaliser =
-        log_determinant() + static_cast<double>(size) * std::log(2.0 * std::numbers::pi);
+    double log_normaliser =
+        log_determinant() + static_cast<double>(size - trends) * std::log(2.0 * std::numbers::pi);
+    for (index_t j = 0; j < trends; ++j)
+        log_normaliser += 2.0 * std::log(static_cast<double>(trend_factor()(j, j)));
     return -0.5 * (fit + static_cast<double>(outputs) * log_normaliser);
 }
 
@@ -98,8 +143,8 @@ template <class T>
 ConditioningOperands<T>::ConditioningOperands(tasks::TaskGraph& graph,
                                               const Conditioning<T>& conditioning)
     : factor(graph, conditioning.factor),
-      whitened(graph, conditioning.whitened_targets(), factor.layout()),
-      weights(graph, conditioning.weights(), factor.layout()),
+      whitened(graph, conditioning.whitened_columns(), factor.layout()),
+      weights(graph, conditioning.weight_columns(), factor.layout()),
       all_weights(graph.new_handles(1)) {}
 
 template <class T>
@@ -119,6 +164,10 @@ void add_conditioning(tasks::TaskGraph& graph, const Problem<T>& problem,
                       copy_targets(problem, layout.begin(i), block.row(i));
                   });
     add_solve_lower(graph, solve_rank, factor, whitened);
+    if (problem.trends() > 0)
+        graph.add({"project_trend"}, solve_rank, AccessList(),
+                  AccessList().rows(whitened, {0, layout.tiles()}),
+                  [&conditioning] { project_trend(conditioning); });
     for (index_t i = 0; i < layout.tiles(); ++i)
         graph.add({"copy_whitened", i, 0}, solve_rank, {whitened.handle(i)}, {weights.handle(i)},
                   [from = whitened, to = weights, i] { copy<T>(from.row(i), to.row(i)); });

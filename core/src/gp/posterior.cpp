@@ -6,7 +6,8 @@
 #include <utility>
 
 #include "gprat/error.hpp"
-#include "gprat/gp/predict.hpp"
+#include "gprat/gp/leave_one_out.hpp"
+#include "gprat/linalg/multiply.hpp"
 #include "gprat/linalg/solve.hpp"
 
 namespace gprat::gp {
@@ -49,7 +50,7 @@ void Posterior<T>::run(const tasks::RunOptions& options, double flops, AddTasks&
         // Others may use the factor at the same time: it doesn't change any more.
         lock.unlock();
         tasks::TaskGraph graph(with_threads_for(options, flops));
-        add(graph, ConditioningOperands<T>(graph, *conditioning_));
+        add(graph, *conditioning_, ConditioningOperands<T>(graph, *conditioning_));
         return;
     }
     const auto n = static_cast<double>(problem_.size());
@@ -57,54 +58,117 @@ void Posterior<T>::run(const tasks::RunOptions& options, double flops, AddTasks&
     tasks::TaskGraph graph(with_threads_for(options, flops + n * n * n / 3.0));
     const ConditioningOperands<T> operands(graph, *conditioning);
     add_conditioning(graph, problem_, *conditioning, operands);
-    add(graph, operands);
+    add(graph, *conditioning, operands);
     conditioning_ = std::move(conditioning);
 }
 
 template <class T>
-void Posterior<T>::predict_mean(covariance::Points<T> points, T* mean,
-                                const tasks::RunOptions& options) {
-    run(options, prediction_flops(problem_, points.count, Prediction::mean),
-        [&](tasks::TaskGraph& graph, const ConditioningOperands<T>& operands) {
-            add_predict_mean(graph, problem_, operands, points, mean);
+void Posterior<T>::predict_mean(TestPoints<T> test, T* mean, const tasks::RunOptions& options) {
+    run(options, prediction_flops(problem_, test.count(), Prediction::mean),
+        [&](tasks::TaskGraph& graph, const Conditioning<T>& conditioning,
+            const ConditioningOperands<T>& operands) {
+            add_predict_mean(graph, problem_, conditioning, operands, test, mean);
             graph.run();
         });
 }
 
 // Workspaces are made outside `run`, so that they outlive the graph also when adding a task fails.
 template <class T>
-void Posterior<T>::predict_variance(covariance::Points<T> points, T* mean, T* variance,
+void Posterior<T>::predict_variance(TestPoints<T> test, T* mean, T* variance,
                                     const tasks::RunOptions& options) {
     std::optional<VarianceWorkspace<T>> workspace;
-    run(options, prediction_flops(problem_, points.count, Prediction::variance),
-        [&](tasks::TaskGraph& graph, const ConditioningOperands<T>& operands) {
-            workspace.emplace(problem_, points.count, graph.threads());
-            add_predict_variance(graph, problem_, operands, points, mean, variance, *workspace);
+    run(options, prediction_flops(problem_, test.count(), Prediction::variance),
+        [&](tasks::TaskGraph& graph, const Conditioning<T>& conditioning,
+            const ConditioningOperands<T>& operands) {
+            workspace.emplace(problem_, test.count(), graph.threads());
+            add_predict_variance(graph, problem_, conditioning, operands, test, mean, variance,
+                                 *workspace);
             graph.run();
         });
 }
 
 template <class T>
-void Posterior<T>::predict_covariance(covariance::Points<T> points, T* mean, T* covariance,
+void Posterior<T>::predict_covariance(TestPoints<T> test, T* mean, T* covariance,
                                       const tasks::RunOptions& options) {
-    const Buffer<T> v(problem_.size() * points.count);
-    run(options, prediction_flops(problem_, points.count, Prediction::covariance),
-        [&](tasks::TaskGraph& graph, const ConditioningOperands<T>& operands) {
-            add_predict_covariance(graph, problem_, operands, points, mean, covariance, v);
+    const Buffer<T> v(problem_.size() * test.count());
+    const TrendWorkspace<T> trend(problem_, test.count());
+    run(options, prediction_flops(problem_, test.count(), Prediction::covariance),
+        [&](tasks::TaskGraph& graph, const Conditioning<T>& conditioning,
+            const ConditioningOperands<T>& operands) {
+            add_predict_covariance(graph, problem_, conditioning, operands, test, mean, covariance,
+                                   v, trend);
+            graph.run();
+        });
+}
+
+template <class T>
+PredictionGradient Posterior<T>::predict_gradient(TestPoints<T> test,
+                                                  const tasks::RunOptions& options) {
+    const index_t m = test.count(), d = problem_.inputs.dimension;
+    PredictionGradient gradient{Buffer<double>(m * problem_.outputs() * d), Buffer<double>(m * d),
+                                Buffer<double>(m * problem_.trends())};
+    const Buffer<T> mean(m * problem_.outputs());
+    std::optional<VarianceWorkspace<T>> workspace;
+    run(options, 2.0 * prediction_flops(problem_, m, Prediction::variance),
+        [&](tasks::TaskGraph& graph, const Conditioning<T>& conditioning,
+            const ConditioningOperands<T>& operands) {
+            workspace.emplace(problem_, m, graph.threads());
+            add_predict_gradient(graph, problem_, conditioning, operands, test, gradient, mean,
+                                 *workspace);
+            graph.run();
+        });
+    return gradient;
+}
+
+template <class T>
+template <class AddTasks>
+void Posterior<T>::run_on_columns(MatrixView<T> b, const tasks::RunOptions& options,
+                                  AddTasks&& add) {
+    const auto n = static_cast<double>(problem_.size());
+    run(options, 2.0 * n * n * static_cast<double>(b.cols),
+        [&](tasks::TaskGraph& graph, const Conditioning<T>&,
+            const ConditioningOperands<T>& operands) {
+            const auto& l = operands.factor;
+            add(graph, rank_after_conditioning(l.layout()), l,
+                BlockOperand<T>(graph, b, l.layout()));
             graph.run();
         });
 }
 
 template <class T>
 void Posterior<T>::solve(MatrixView<T> b, const tasks::RunOptions& options) {
+    run_on_columns(b, options, [](auto& graph, auto rank, const auto& l, const auto& block) {
+        add_solve_lower(graph, rank, l, block);
+        add_solve_lower_transposed(graph, rank, l, block);
+    });
+}
+
+template <class T>
+void Posterior<T>::multiply(MatrixView<T> b, const tasks::RunOptions& options) {
+    run_on_columns(b, options, [](auto& graph, auto rank, const auto& l, const auto& block) {
+        add_multiply_lower_transposed(graph, rank, l, block);
+        add_multiply_lower(graph, rank, l, block);
+    });
+}
+
+template <class T>
+void Posterior<T>::color(MatrixView<T> b, const tasks::RunOptions& options) {
+    run_on_columns(b, options, [](auto& graph, auto rank, const auto& l, const auto& block) {
+        add_multiply_lower(graph, rank, l, block);
+    });
+}
+
+template <class T>
+void Posterior<T>::inverse_diagonal(T* diagonal, const tasks::RunOptions& options) {
     const auto n = static_cast<double>(problem_.size());
-    run(options, 2.0 * n * n * static_cast<double>(b.cols),
-        [&](tasks::TaskGraph& graph, const ConditioningOperands<T>& operands) {
-            const auto& l = operands.factor;
-            const auto rank = rank_after_conditioning(l.layout());
-            const BlockOperand<T> block(graph, b, l.layout());
-            add_solve_lower(graph, rank, l, block);
-            add_solve_lower_transposed(graph, rank, l, block);
+    Buffer<T> v;
+    run(options, n * n * n / 3.0,
+        [&](tasks::TaskGraph& graph, const Conditioning<T>& conditioning,
+            const ConditioningOperands<T>& operands) {
+            const auto layout = problem_.layout();
+            const index_t slots = std::min<index_t>(layout.tiles(), graph.threads() + 1);
+            v = Buffer<T>(slots * problem_.size() * layout.tile_size());
+            add_inverse_diagonal(graph, problem_, conditioning, operands, v, slots, diagonal);
             graph.run();
         });
 }
@@ -112,20 +176,26 @@ void Posterior<T>::solve(MatrixView<T> b, const tasks::RunOptions& options) {
 template <class T>
 void Posterior<T>::cholesky(MatrixView<T> dense, const tasks::RunOptions& options) {
     const auto n = static_cast<double>(problem_.size());
-    run(options, n * n, [&](tasks::TaskGraph& graph, const ConditioningOperands<T>& operands) {
-        const auto& l = operands.factor;
-        const auto rank = rank_after_conditioning(l.layout());
-        for (index_t i = 0; i < l.layout().tiles(); ++i)
-            for (index_t j = 0; j <= i; ++j)
-                graph.add({"copy_factor", i, j}, rank, {l.handle(i, j)}, {},
-                          [&matrix = l.matrix, i, j, dense] { copy_lower(matrix, i, j, dense); });
-        graph.run();
-    });
+    run(options, n * n,
+        [&](tasks::TaskGraph& graph, const Conditioning<T>&,
+            const ConditioningOperands<T>& operands) {
+            const auto& l = operands.factor;
+            const auto rank = rank_after_conditioning(l.layout());
+            for (index_t i = 0; i < l.layout().tiles(); ++i)
+                for (index_t j = 0; j <= i; ++j)
+                    graph.add(
+                        {"copy_factor", i, j}, rank, {l.handle(i, j)}, {},
+                        [&matrix = l.matrix, i, j, dense] { copy_lower(matrix, i, j, dense); });
+            graph.run();
+        });
 }
 
 template <class T>
 const Conditioning<T>& Posterior<T>::conditioning(const tasks::RunOptions& options) {
-    run(options, 0.0, [](tasks::TaskGraph& graph, const ConditioningOperands<T>&) { graph.run(); });
+    run(options, 0.0,
+        [](tasks::TaskGraph& graph, const Conditioning<T>&, const ConditioningOperands<T>&) {
+            graph.run();
+        });
     return *conditioning_;
 }
 

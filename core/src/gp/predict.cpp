@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "gprat/gp/trend.hpp"
 #include "gprat/linalg/access_list.hpp"
 #include "gprat/linalg/blas.hpp"
 #include "gprat/linalg/solve.hpp"
@@ -62,38 +63,21 @@ void add_squared_norms(MatrixView<const T> v, double* sums) {
 
 template <class T>
 void prior_minus_explained(const Problem<T>& problem, Points<T> points, const double* explained,
-                           T* variance) {
+                           MatrixView<const T> g, T* variance) {
     problem.kernel.diagonal(points, variance);
-    for (index_t j = 0; j < points.count; ++j)
-        variance[j] =
-            static_cast<T>(std::max(0.0, static_cast<double>(variance[j]) - explained[j]));
+    for (index_t j = 0; j < points.count; ++j) {
+        double value = std::max(0.0, static_cast<double>(variance[j]) - explained[j]);
+        for (index_t i = 0; i < g.rows; ++i)
+            value += static_cast<double>(g(i, j)) * static_cast<double>(g(i, j));
+        variance[j] = static_cast<T>(value);
+    }
 }
 
-/// Adds V := L⁻¹K(X, points) and mean := Vᵀ·L⁻¹Y, which is K(points, X)·α without waiting for α.
-template <class T>
-void add_whitened_block(tasks::TaskGraph& graph, tasks::Rank rank, const Problem<T>& problem,
-                        const ConditioningOperands<T>& operands, Points<T> points,
-                        const BlockOperand<T>& v, tasks::Handle result, index_t q, T* mean) {
-    const auto layout = problem.layout();
-    for (index_t i = 0; i < layout.tiles(); ++i)
-        graph.add({"cross_covariance", i, q}, rank, {}, {v.handle(i)},
-                  [&problem, layout, points, v, i] {
-                      problem.kernel.evaluate(tile_points(problem.inputs, layout, i), points,
-                                              Pairing::cross, Region::full, v.row(i));
-                  });
-    add_solve_lower(graph, rank, operands.factor, v);
-    graph.add({"clear_mean", 0, q}, rank, {}, {result},
-              [mean, size = points.count * problem.outputs()] { std::fill_n(mean, size, T(0)); });
-    for (index_t i = 0; i < layout.tiles(); ++i)
-        graph.add(
-            {"mean", i, q}, rank, {v.handle(i), operands.whitened.handle(i)}, {result},
-            [v, z = operands.whitened, i, mean] { add_products<T>(v.row(i), z.row(i), mean); });
-}
-
-/// covariance tile (p, q) := k(X*_p, X*_q) − V_pᵀV_q, and its mirror image.
+/// covariance tile (p, q) := k(X*_p, X*_q) − V_pᵀV_q + G_pᵀG_q, and its mirror image.
 template <class T>
 void explain_covariance_tile(const Problem<T>& problem, Points<T> rows, Points<T> cols,
                              MatrixView<const T> v_rows, MatrixView<const T> v_cols,
+                             MatrixView<const T> g_rows, MatrixView<const T> g_cols,
                              MatrixView<T> tile, MatrixView<T> mirror) {
     const bool diagonal = rows.first == cols.first;
     problem.kernel.evaluate(rows, cols, Pairing::same_set, diagonal ? Region::lower : Region::full,
@@ -101,14 +85,47 @@ void explain_covariance_tile(const Problem<T>& problem, Points<T> rows, Points<T
     if (diagonal) {
         blas::syrk(blas::Op::transpose, T(-1), v_rows, T(1), tile);
         for (index_t r = 0; r < tile.rows; ++r) tile(r, r) = std::max(tile(r, r), T(0));
+        blas::syrk(blas::Op::transpose, T(1), g_rows, T(1), tile);
     } else {
         blas::gemm(blas::Op::transpose, blas::Op::none, T(-1), v_rows, v_cols, T(1), tile);
+        blas::gemm(blas::Op::transpose, blas::Op::none, T(1), g_rows, g_cols, T(1), tile);
     }
     for (index_t c = 0; c < tile.cols; ++c)
         for (index_t r = diagonal ? c + 1 : 0; r < tile.rows; ++r) mirror(c, r) = tile(r, c);
 }
 
 }  // namespace
+
+template <class T>
+void add_whitened_block(tasks::TaskGraph& graph, tasks::Rank rank, const Problem<T>& problem,
+                        const Conditioning<T>& conditioning,
+                        const ConditioningOperands<T>& operands, const TestPoints<T>& test,
+                        const BlockOperand<T>& v, const TrendWorkspace<T>& workspace, index_t first,
+                        tasks::Handle result, index_t q, T* mean) {
+    const auto layout = problem.layout();
+    T* const projected = workspace.projected_at(first, mean);
+    for (index_t i = 0; i < layout.tiles(); ++i)
+        graph.add({"cross_covariance", i, q}, rank, {}, {v.handle(i)},
+                  [&problem, layout, points = test.points, v, i] {
+                      problem.kernel.evaluate(tile_points(problem.inputs, layout, i), points,
+                                              Pairing::cross, Region::full, v.row(i));
+                  });
+    add_solve_lower(graph, rank, operands.factor, v);
+    graph.add(
+        {"clear_mean", 0, q}, rank, {}, {result},
+        [projected, size = test.count() * workspace.width] { std::fill_n(projected, size, T(0)); });
+    for (index_t i = 0; i < layout.tiles(); ++i)
+        graph.add({"mean", i, q}, rank, {v.handle(i), operands.whitened.handle(i)}, {result},
+                  [v, z = operands.whitened, i, projected] {
+                      add_products<T>(v.row(i), z.row(i), projected);
+                  });
+    if (conditioning.trends > 0)
+        graph.add({"trend", 0, q}, rank, {}, {result},
+                  [&conditioning, basis_t = test.basis_t, mean, projected,
+                   g = workspace.g_at(first, test.count())] {
+                      trend::split<T>(conditioning, basis_t, projected, mean, g);
+                  });
+}
 
 template <class T>
 double prediction_flops(const Problem<T>& problem, index_t m, Prediction prediction) {
@@ -126,25 +143,28 @@ VarianceWorkspace<T>::VarianceWorkspace(const Problem<T>& problem, index_t m, in
       blocks(m, kVarianceBlock),
       slots(std::clamp<index_t>(blocks.tiles(), 1, threads + 1)),
       v(slots * n * blocks.tile_size()),
-      explained(m) {}
+      explained(m),
+      trend(problem, m) {}
 
 template <class T>
 void add_predict_mean(tasks::TaskGraph& graph, const Problem<T>& problem,
-                      const ConditioningOperands<T>& operands, Points<T> points, T* mean) {
-    const TileLayout blocks(points.count, kMeanPoints);
+                      const Conditioning<T>& conditioning, const ConditioningOperands<T>& operands,
+                      TestPoints<T> test, T* mean) {
+    const TileLayout blocks(test.count(), kMeanPoints);
     const auto rank = rank_after_conditioning(problem.layout());
     for (index_t q = 0; q < blocks.tiles(); ++q)
-        graph.add(
-            {"mean", 0, q}, rank, {operands.all_weights}, {},
-            [&problem, alpha = operands.weights.values, block = tile_points(points, blocks, q),
-             target = mean + blocks.begin(q) * problem.outputs()] {
-                predict_mean_of_block<T>(problem, alpha, block, target);
-            });
+        graph.add({"mean", 0, q}, rank, {operands.all_weights}, {},
+                  [&problem, &conditioning, block = test.tile(blocks, q),
+                   target = mean + blocks.begin(q) * problem.outputs()] {
+                      predict_mean_of_block<T>(problem, conditioning.alpha(), block.points, target);
+                      trend::add_mean<T>(conditioning, block.basis_t, target);
+                  });
 }
 
 template <class T>
 void add_predict_variance(tasks::TaskGraph& graph, const Problem<T>& problem,
-                          const ConditioningOperands<T>& operands, Points<T> points, T* mean,
+                          const Conditioning<T>& conditioning,
+                          const ConditioningOperands<T>& operands, TestPoints<T> test, T* mean,
                           T* variance, const VarianceWorkspace<T>& workspace) {
     const auto& blocks = workspace.blocks;
     const auto layout = problem.layout();
@@ -158,40 +178,46 @@ void add_predict_variance(tasks::TaskGraph& graph, const Problem<T>& problem,
 
     for (index_t q = 0; q < blocks.tiles(); ++q) {
         const auto rank = first_rank + q;
-        const auto block = tile_points(points, blocks, q);
+        const auto block = test.tile(blocks, q);
+        const index_t first = blocks.begin(q);
         const BlockOperand<T> v(workspace.block(q), layout, slot_handles[q % workspace.slots]);
-        double* const explained = workspace.explained.data() + blocks.begin(q);
-        add_whitened_block(graph, rank, problem, operands, block, v, results + q, q,
-                           mean + blocks.begin(q) * problem.outputs());
+        double* const explained = workspace.explained.data() + first;
+        add_whitened_block(graph, rank, problem, conditioning, operands, block, v, workspace.trend,
+                           first, results + q, q, mean + first * problem.outputs());
         graph.add({"clear_variance", 0, q}, rank, {}, {results + q},
-                  [explained, size = block.count] { std::fill_n(explained, size, 0.0); });
+                  [explained, size = block.count()] { std::fill_n(explained, size, 0.0); });
         for (index_t i = 0; i < layout.tiles(); ++i)
             graph.add({"variance", i, q}, rank, {v.handle(i)}, {results + q},
                       [v, i, explained] { add_squared_norms<T>(v.row(i), explained); });
         graph.add({"variance", layout.tiles(), q}, rank, {}, {results + q},
-                  [&problem, block, explained, target = variance + blocks.begin(q)] {
-                      prior_minus_explained(problem, block, explained, target);
+                  [&problem, points = block.points, explained, target = variance + first,
+                   g = workspace.trend.g_at(first, block.count())] {
+                      prior_minus_explained<T>(problem, points, explained, g, target);
                   });
     }
 }
 
 template <class T>
 void add_predict_covariance(tasks::TaskGraph& graph, const Problem<T>& problem,
-                            const ConditioningOperands<T>& operands, Points<T> points, T* mean,
-                            T* covariance, const Buffer<T>& v) {
-    const TileLayout blocks(points.count, kVarianceBlock);
+                            const Conditioning<T>& conditioning,
+                            const ConditioningOperands<T>& operands, TestPoints<T> test, T* mean,
+                            T* covariance, const Buffer<T>& v, const TrendWorkspace<T>& trend) {
+    const TileLayout blocks(test.count(), kVarianceBlock);
     const auto layout = problem.layout();
     const index_t n = problem.size();
-    const index_t m = points.count;
+    const index_t m = test.count();
     const auto results = graph.new_handles(blocks.tiles());
     const auto first_rank = rank_after_conditioning(layout);
 
     std::vector<BlockOperand<T>> columns;
     for (index_t q = 0; q < blocks.tiles(); ++q) {
-        const MatrixView<T> column(v.data() + n * blocks.begin(q), n, blocks.extent(q));
+        const index_t first = blocks.begin(q);
+        const auto block = test.tile(blocks, q);
+        const MatrixView<T> column(v.data() + n * first, n, blocks.extent(q));
         columns.emplace_back(graph, column, layout);
-        add_whitened_block(graph, first_rank + q, problem, operands, tile_points(points, blocks, q),
-                           columns[q], results + q, q, mean + blocks.begin(q) * problem.outputs());
+        add_whitened_block(graph, first_rank + q, problem, conditioning, operands, block,
+                           columns[q], trend, first, results + q, q,
+                           mean + first * problem.outputs());
     }
     const MatrixView<T> out(covariance, m, m);
     for (index_t p = 0; p < blocks.tiles(); ++p)
@@ -203,27 +229,36 @@ void add_predict_covariance(tasks::TaskGraph& graph, const Problem<T>& problem,
             graph.add({"covariance", p, q}, first_rank + p,
                       AccessList()
                           .rows(columns[p], {0, layout.tiles()})
-                          .rows(columns[q], {0, layout.tiles()}),
+                          .rows(columns[q], {0, layout.tiles()})
+                          .add(results + p)
+                          .add(results + q),
                       AccessList(),
-                      [&problem, rows = tile_points(points, blocks, p),
-                       cols = tile_points(points, blocks, q), vp = columns[p].values,
-                       vq = columns[q].values, tile, mirror] {
-                          explain_covariance_tile<T>(problem, rows, cols, vp, vq, tile, mirror);
+                      [&problem, rows = tile_points(test.points, blocks, p),
+                       cols = tile_points(test.points, blocks, q), vp = columns[p].values,
+                       vq = columns[q].values, gp = trend.g_at(blocks.begin(p), blocks.extent(p)),
+                       gq = trend.g_at(blocks.begin(q), blocks.extent(q)), tile, mirror] {
+                          explain_covariance_tile<T>(problem, rows, cols, vp, vq, gp, gq, tile,
+                                                     mirror);
                       });
         }
 }
 
-#define GPRAT_INSTANTIATE(T)                                                                \
-    template double prediction_flops(const Problem<T>&, index_t, Prediction);               \
-    template struct VarianceWorkspace<T>;                                                   \
-    template void add_predict_mean(tasks::TaskGraph&, const Problem<T>&,                    \
-                                   const ConditioningOperands<T>&, Points<T>, T*);          \
-    template void add_predict_variance(tasks::TaskGraph&, const Problem<T>&,                \
-                                       const ConditioningOperands<T>&, Points<T>, T*, T*,   \
-                                       const VarianceWorkspace<T>&);                        \
-    template void add_predict_covariance(tasks::TaskGraph&, const Problem<T>&,              \
-                                         const ConditioningOperands<T>&, Points<T>, T*, T*, \
-                                         const Buffer<T>&);
+#define GPRAT_INSTANTIATE(T)                                                                     \
+    template void add_whitened_block(                                                            \
+        tasks::TaskGraph&, tasks::Rank, const Problem<T>&, const Conditioning<T>&,               \
+        const ConditioningOperands<T>&, const TestPoints<T>&, const BlockOperand<T>&,            \
+        const TrendWorkspace<T>&, index_t, tasks::Handle, index_t, T*);                          \
+    template double prediction_flops(const Problem<T>&, index_t, Prediction);                    \
+    template struct VarianceWorkspace<T>;                                                        \
+    template void add_predict_mean(tasks::TaskGraph&, const Problem<T>&, const Conditioning<T>&, \
+                                   const ConditioningOperands<T>&, TestPoints<T>, T*);           \
+    template void add_predict_variance(tasks::TaskGraph&, const Problem<T>&,                     \
+                                       const Conditioning<T>&, const ConditioningOperands<T>&,   \
+                                       TestPoints<T>, T*, T*, const VarianceWorkspace<T>&);      \
+    template void add_predict_covariance(tasks::TaskGraph&, const Problem<T>&,                   \
+                                         const Conditioning<T>&, const ConditioningOperands<T>&, \
+                                         TestPoints<T>, T*, T*, const Buffer<T>&,                \
+                                         const TrendWorkspace<T>&);
 GPRAT_INSTANTIATE(float)
 GPRAT_INSTANTIATE(double)
 #undef GPRAT_INSTANTIATE

@@ -182,6 +182,17 @@ void lauum(MatrixView<T> l) {
     lauum(l22);
 }
 
+template <class T>
+void qr(MatrixView<T> a, MatrixView<T> r) {
+    if (is_empty(a)) return;
+    openblas::qr(a, r);
+    for (index_t j = 0; j < r.cols; ++j) {
+        if (!(r(j, j) < T(0))) continue;
+        for (index_t c = j; c < r.cols; ++c) r(j, c) = -r(j, c);
+        for (index_t i = 0; i < a.rows; ++i) a(i, j) = -a(i, j);
+    }
+}
+
 #define GPRAT_INSTANTIATE(T)                                                             \
     template void gemm(Op, Op, Scalar<T>, Input<T>, Input<T>, Scalar<T>, MatrixView<T>); \
     template void syrk(Op, Scalar<T>, Input<T>, Scalar<T>, MatrixView<T>);               \
@@ -189,7 +200,8 @@ void lauum(MatrixView<T> l) {
     template void trsm(Side, Op, Scalar<T>, Input<T>, MatrixView<T>);                    \
     template index_t potrf(MatrixView<T>);                                               \
     template void trtri(MatrixView<T>);                                                  \
-    template void lauum(MatrixView<T>);
+    template void lauum(MatrixView<T>);                                                  \
+    template void qr(MatrixView<T>, MatrixView<T>);
 GPRAT_INSTANTIATE(float)
 GPRAT_INSTANTIATE(double)
 #undef GPRAT_INSTANTIATE

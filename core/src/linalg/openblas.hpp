@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cmath>
+#include <vector>
 
 #include "gprat/linalg/blas.hpp"
 
@@ -24,7 +25,10 @@ void scipy_openblas_set_num_threads(int);
                                const int*, T*, const int*);                                        \
     void scipy_##letter##potrf_(const char*, const int*, T*, const int*, int*);                    \
     void scipy_##letter##trtri_(const char*, const char*, const int*, T*, const int*, int*);       \
-    void scipy_##letter##lauum_(const char*, const int*, T*, const int*, int*);
+    void scipy_##letter##lauum_(const char*, const int*, T*, const int*, int*);                    \
+    void scipy_##letter##geqrf_(const int*, const int*, T*, const int*, T*, T*, const int*, int*); \
+    void scipy_##letter##orgqr_(const int*, const int*, const int*, T*, const int*, const T*, T*,  \
+                                const int*, int*);
 GPRAT_DECLARE(float, s)
 GPRAT_DECLARE(double, d)
 #undef GPRAT_DECLARE
@@ -51,6 +55,8 @@ struct Fortran;
         static constexpr auto* potrf = scipy_##letter##potrf_; \
         static constexpr auto* trtri = scipy_##letter##trtri_; \
         static constexpr auto* lauum = scipy_##letter##lauum_; \
+        static constexpr auto* geqrf = scipy_##letter##geqrf_; \
+        static constexpr auto* orgqr = scipy_##letter##orgqr_; \
     };
 GPRAT_BIND(float, s)
 GPRAT_BIND(double, d)
@@ -143,6 +149,20 @@ void lauum(MatrixView<T> l) {
     const int n = int(l.rows), ldl = int(l.ld);
     int info = 0;
     Fortran<T>::lauum("L", &n, l.data, &ldl, &info);
+}
+
+/// A := Q and R := R of the Householder factorisation A = Q·R; signs of R's diagonal vary.
+template <class T>
+void qr(MatrixView<T> a, MatrixView<T> r) {
+    const int m = int(a.rows), n = int(a.cols), lda = int(a.ld);
+    constexpr int kBlock = 32;  // what LAPACK asks for
+    const int size = kBlock * n;
+    std::vector<T> reflectors(a.cols), work(size);
+    int info = 0;
+    Fortran<T>::geqrf(&m, &n, a.data, &lda, reflectors.data(), work.data(), &size, &info);
+    for (index_t j = 0; j < r.cols; ++j)
+        for (index_t i = 0; i < r.rows; ++i) r(i, j) = i <= j ? a(i, j) : T(0);
+    Fortran<T>::orgqr(&m, &n, &n, a.data, &lda, reflectors.data(), work.data(), &size, &info);
 }
 
 }  // namespace gprat::openblas

@@ -7,11 +7,11 @@ namespace gprat {
 
 template <class T>
 void add_solve_lower(tasks::TaskGraph& graph, tasks::Rank rank, const TiledOperand<T>& l,
-                     const BlockOperand<T>& b) {
+                     const BlockOperand<T>& b, index_t first) {
     const auto& matrix = l.matrix;
     const auto& layout = l.layout();
-    for (index_t i = 0; i < layout.tiles(); ++i) {
-        for_each_group(0, i, layout.tiles_per_update(), [&](TileRange k) {
+    for (index_t i = first; i < layout.tiles(); ++i) {
+        for_each_group(first, i, layout.tiles_per_update(), [&](TileRange k) {
             graph.add({"solve_update", i, k.first}, rank, AccessList().row(l, i, k).rows(b, k),
                       AccessList().add(b.handle(i)), [&matrix, b, i, k] {
                           blas::gemm(blas::Op::none, blas::Op::none, T(-1), matrix.row(i, k),
@@ -48,9 +48,9 @@ void add_solve_lower_transposed(tasks::TaskGraph& graph, tasks::Rank rank, const
 }
 
 template void add_solve_lower(tasks::TaskGraph&, tasks::Rank, const TiledOperand<float>&,
-                              const BlockOperand<float>&);
+                              const BlockOperand<float>&, index_t);
 template void add_solve_lower(tasks::TaskGraph&, tasks::Rank, const TiledOperand<double>&,
-                              const BlockOperand<double>&);
+                              const BlockOperand<double>&, index_t);
 template void add_solve_lower_transposed(tasks::TaskGraph&, tasks::Rank, const TiledOperand<float>&,
                                          const BlockOperand<float>&);
 template void add_solve_lower_transposed(tasks::TaskGraph&, tasks::Rank,

@@ -3,6 +3,7 @@
 #include <span>
 #include <vector>
 
+#include "gprat/covariance/covariance.hpp"
 #include "gprat/covariance/pair_math.hpp"
 #include "gprat/covariance/plan.hpp"
 #include "gprat/covariance/points.hpp"
@@ -27,7 +28,8 @@ public:
     void set_columns(const Points<T>& columns, Pairing pairing);
 
     void evaluate(MatrixView<T> k);
-    void accumulate_gradient(MatrixView<const T> weights, std::span<double> gradient);
+    /// Adds what the sink wants; its rows and columns are those of the block.
+    void accumulate_gradient(MatrixView<const T> weights, const GradientSink<T>& sink);
 
 private:
     /// scale · block, or the same number everywhere if there is no block.
@@ -37,33 +39,57 @@ private:
     };
 
     T* slot(index_t index) { return slots_ + index * kRows * kColumns; }
-    T* packed_rows(const Node<T>& node) { return rows_ + node.point_set * kRows * plan_.features; }
-    T* packed_columns(const Node<T>& node) {
-        return columns_ + node.point_set * kColumns * plan_.features;
+    T* packed_rows(const Node<T>& node) { return rows_ + node.coordinate_offset * kRows; }
+    T* packed_columns(const Node<T>& node) { return columns_ + node.coordinate_offset * kColumns; }
+    /// The same points mirrored at the origin, of angular leaves only.
+    T* mirrored_columns(const Node<T>& node) {
+        return packed_columns(node) + plan_.coordinates * kColumns;
     }
+    pair_math::BlockShape shape(const Node<T>& node) const {
+        return {panels_, column_count_, node.coordinates};
+    }
+    /// The coordinates of points, row-major: the points themselves where a leaf takes them as they
+    /// are.
+    const T* coordinates(const Node<T>& node, const Points<T>& points);
+    void read_features(const Node<T>& node, const Points<T>& points, index_t point);
 
     Value value(const Node<T>& node);
     Value white(const Node<T>& node);
     Value dot_product(const Node<T>& node);
-    Value stationary_leaf(const Node<T>& node);
+    Value distance_leaf(const Node<T>& node);
+    void square_distances(const Node<T>& node, const T* columns, T* squares);
     Value sum(Value a, Value b, T* out);
     Value product(Value a, Value b, T* out);
     Value power(Value base, double exponent, T* out);
     Value slope(Value base, double exponent, T* out);
 
     void reverse(const Node<T>& node, Value adjoint);
-    void reverse_length_scales(const Node<T>& node, Value adjoint);
-    void reverse_rational_quadratic(const Node<T>& node, Value adjoint);
+    void reverse_distance(const Node<T>& node, Value adjoint);
+    void reverse_length_scales(const Node<T>& node, index_t parameter, double scale,
+                               const T* weights);
     void reverse_exp_sine_squared(const Node<T>& node, Value adjoint);
+    void reverse_points(const Node<T>& node, pair_math::PairTerm term, double scale,
+                        const T* weights);
+    /// `adjoint` holds the derivatives by the coordinates of a point.
+    void reverse_point(const Node<T>& node, const Points<T>& points, index_t point, double* sink);
+    bool wants(const Node<T>& node, index_t parameter) const;
     double sum_where_same(const T* block) const;
-    void add_derivative(const Node<T>& node, index_t parameter, double value);
+    void add_derivative(const Node<T>& node, index_t parameter, index_t i, double value);
 
     const Plan<T>& plan_;
     std::vector<Value> values_;
-    std::span<double> gradient_;
-    std::vector<double> sums_;  ///< one a feature
+    GradientSink<T> sink_;
+    index_t pass_ = 0;
+    std::vector<double> sums_;         ///< one a coordinate
+    std::vector<double> column_sums_;  ///< kColumns × coordinates
+    std::vector<double> adjoint_;      ///< of one point's coordinates
+    std::vector<double> features_;     ///< of one point, as a leaf reads them
+    std::vector<double> by_features_;
 
-    pair_math::BlockShape shape_{};
+    Points<T> row_points_{};
+    Points<T> column_points_{};
+    index_t panels_ = 0;
+    index_t column_count_ = 0;
     index_t count_ = 0;      ///< entries of a block, padding included
     index_t row_count_ = 0;  ///< without padding
     index_t first_row_ = 0;
@@ -75,6 +101,8 @@ private:
     T* rows_;
     T* columns_;
     T* panel_;
+    T* row_sums_;
+    T* warped_;
 };
 
 }  // namespace gprat::covariance

@@ -48,4 +48,16 @@ template <class T>
 void weighted_squares(const BlockShape& shape, const T* rows, const T* columns, const T* weights,
                       T* scratch, double* sums);
 
+/// What pairs do to the coordinates of their points, by the derivative of a sum over pairs.
+enum class PairTerm {
+    difference,  ///< weight · (own − other)
+    other        ///< weight · other
+};
+
+/// row_sums(i, f) := Σ_j of the term of (i, j) with row i as own, packed as rows are;
+/// column_sums(j, f) := Σ_i of the term with column j as own, packed as columns are.
+template <class T>
+void point_sums(const BlockShape& shape, PairTerm term, const T* rows, const T* columns,
+                const T* weights, T* row_sums, double* column_sums);
+
 }  // namespace gprat::covariance::pair_math

@@ -7,12 +7,13 @@
 /// blocks of distances. `node` is the leaf, `count` the size of the arrays.
 namespace gprat::covariance::stationary {
 
-/// values := k(r). On entry `distances` holds r², on return what the functions below need.
+/// values := k(r). On entry `distances` holds r², on return what the functions below need. For the
+/// angular kernel, `values` holds on entry the squared lengths of the sums of the points.
 template <class T>
 void evaluate(const Node<T>& node, index_t count, T* distances, T* values);
 
 /// weights := adjoint · (−2 ∂k/∂r²), so that ∂/∂ log length_scale(f) of the whole is the sum over
-/// pairs of weights · (difference of feature f / length_scale(f))².
+/// pairs of weights · (difference of coordinate f / length_scale(f))².
 template <class T>
 void weigh_squares(const Node<T>& node, index_t count, const T* distances, const T* values,
                    const T* adjoint, T* weights);

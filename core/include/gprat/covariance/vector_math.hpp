@@ -20,6 +20,11 @@ void log_one_plus(index_t count, const T* x, T* y);
 template <class T>
 void sine(index_t count, T factor, const T* x, T* y);
 
+/// y := the angle of two unit vectors, in [0, π], from the squares of the lengths of their
+/// difference and of their sum. Accurate at both ends.
+template <class T>
+void angle(index_t count, const T* difference, const T* sum, T* y);
+
 /// y := (factor·x)^exponent
 template <class T>
 void power(index_t count, T factor, const T* x, T exponent, T* y);

@@ -10,12 +10,24 @@ namespace gprat::gp {
 
 /// What the data say: the factor of K = k(X, X) + noise and the solves with the targets
 /// (R&W 2006, Alg. 2.1, lines 2, 3 and 7).
+///
+/// A trend has coefficients with a flat prior, which are integrated out (section 2.7). With
+/// L⁻¹H = Q·R the targets are projected: L⁻¹Y loses its part in the span of Q. The columns of Q
+/// follow those of the targets through the solves.
 template <class T>
 struct Conditioning {
     explicit Conditioning(const Problem<T>& problem);
 
-    MatrixView<T> whitened_targets() const { return {whitened.data(), size, outputs}; }
-    MatrixView<T> weights() const { return {alpha.data(), size, outputs}; }
+    /// (I − QQᵀ)·L⁻¹Y, then Q.
+    MatrixView<T> whitened_columns() const { return {whitened.data(), size, outputs + trends}; }
+    /// α = P·Y with P = K⁻¹ − UUᵀ, then U = L⁻ᵀQ.
+    MatrixView<T> weight_columns() const { return {weights.data(), size, outputs + trends}; }
+
+    MatrixView<T> alpha() const { return weight_columns().block(0, 0, size, outputs); }
+    MatrixView<T> trend_weights() const { return weight_columns().block(0, outputs, size, trends); }
+    MatrixView<T> trend_basis() const { return whitened_columns().block(0, outputs, size, trends); }
+    MatrixView<T> trend_factor() const { return {r.data(), trends, trends}; }
+    MatrixView<T> trend_coefficients() const { return {beta.data(), trends, outputs}; }
 
     double log_determinant() const;
     /// Summed over the outputs, which are independent given the kernel.
@@ -23,9 +35,12 @@ struct Conditioning {
 
     index_t size;
     index_t outputs;
+    index_t trends;
     TiledMatrix<T> factor;                      ///< L
-    Buffer<T> whitened;                         ///< L⁻¹·Y
-    Buffer<T> alpha;                            ///< K⁻¹·Y
+    Buffer<T> whitened;                         ///< n × (outputs + trends)
+    Buffer<T> weights;                          ///< n × (outputs + trends)
+    Buffer<T> r;                                ///< R
+    Buffer<T> beta;                             ///< R⁻¹QᵀL⁻¹Y
     std::vector<double> half_log_determinants;  ///< Σ log L_ii, tile by tile
 };
 
@@ -40,7 +55,8 @@ struct ConditioningOperands {
     tasks::Handle all_weights;  ///< stands for every row of `weights`
 };
 
-/// Adds assembly, factorisation and solves. What follows takes ranks from `rank_after`.
+/// Adds assembly, factorisation and solves. A task throws RankDeficient where basis functions
+/// depend on each other. What follows takes ranks from `rank_after`.
 template <class T>
 void add_conditioning(tasks::TaskGraph& graph, const Problem<T>& problem,
                       Conditioning<T>& conditioning, const ConditioningOperands<T>& operands);

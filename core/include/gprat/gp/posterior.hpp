@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "gprat/gp/conditioning.hpp"
+#include "gprat/gp/predict_gradient.hpp"
 #include "gprat/gp/problem.hpp"
 #include "gprat/tasks/task_graph.hpp"
 
@@ -20,20 +21,32 @@ public:
 
     const Problem<T>& problem() const { return problem_; }
 
-    /// K(X*, X)·α (R&W 2006, eq. 2.25).
-    void predict_mean(covariance::Points<T> points, T* mean, const tasks::RunOptions& options);
+    /// K(X*, X)·α + H*·β (R&W 2006, eqs. 2.25 and 2.41).
+    void predict_mean(TestPoints<T> test, T* mean, const tasks::RunOptions& options);
 
-    /// Mean, and the variance of the latent function, k(x, x) − ‖L⁻¹k(X, x)‖² (eq. 2.26).
-    /// Rounding never makes it negative. Works in blocks of points: memory n × block.
-    void predict_variance(covariance::Points<T> points, T* mean, T* variance,
+    /// Mean, and the variance of the latent function, k(x, x) − ‖L⁻¹k(X, x)‖² + ‖g‖² (eqs. 2.26 and
+    /// 2.42). Rounding never makes it negative. Works in blocks of points: memory n × block.
+    void predict_variance(TestPoints<T> test, T* mean, T* variance,
                           const tasks::RunOptions& options);
 
-    /// Mean and full covariance, K** − VᵀV with V = L⁻¹K(X, X*): memory n·m + m².
-    void predict_covariance(covariance::Points<T> points, T* mean, T* covariance,
+    /// Mean and full covariance, K** − VᵀV + GᵀG with V = L⁻¹K(X, X*): memory n·m + m².
+    void predict_covariance(TestPoints<T> test, T* mean, T* covariance,
                             const tasks::RunOptions& options);
+
+    /// Derivatives of mean and variance by the test points. Memory as for the variance.
+    PredictionGradient predict_gradient(TestPoints<T> test, const tasks::RunOptions& options);
 
     /// Overwrites the columns of B (n × r) with K⁻¹·B.
     void solve(MatrixView<T> b, const tasks::RunOptions& options);
+
+    /// Overwrites the columns of B (n × r) with K·B = L·(Lᵀ·B).
+    void multiply(MatrixView<T> b, const tasks::RunOptions& options);
+
+    /// Overwrites the columns of B (n × r) with L·B: gives white noise the covariance K.
+    void color(MatrixView<T> b, const tasks::RunOptions& options);
+
+    /// diag(P), P = K⁻¹ − UUᵀ, from the factor: n³/3 operations, memory n × tile a slot.
+    void inverse_diagonal(T* diagonal, const tasks::RunOptions& options);
 
     /// Writes L, with zeros above the diagonal.
     void cholesky(MatrixView<T> dense, const tasks::RunOptions& options);
@@ -42,9 +55,14 @@ public:
     const Conditioning<T>& conditioning(const tasks::RunOptions& options);
 
 private:
-    /// Runs what `add(graph, operands)` adds, after the factorisation where that's still due.
+    /// Runs what `add(graph, conditioning, operands)` adds, after the factorisation where that's
+    /// still due.
     template <class AddTasks>
     void run(const tasks::RunOptions& options, double flops, AddTasks&& add);
+
+    /// Runs what `add(graph, rank, factor, block)` adds for the columns of B.
+    template <class AddTasks>
+    void run_on_columns(MatrixView<T> b, const tasks::RunOptions& options, AddTasks&& add);
 
     Problem<T> problem_;
     std::timed_mutex mutex_;

@@ -9,9 +9,45 @@ namespace gprat::gp {
 
 enum class Prediction { mean, variance, covariance };
 
+/// Test points, with the basis functions of the trend there: H*ᵀ, trends × m.
+template <class T>
+struct TestPoints {
+    covariance::Points<T> points;
+    MatrixView<const T> basis_t;
+
+    index_t count() const { return points.count; }
+    TestPoints tile(const TileLayout& blocks, index_t q) const {
+        return {tile_points(points, blocks, q),
+                basis_t.block(0, blocks.begin(q), basis_t.rows, blocks.extent(q))};
+    }
+};
+
 /// Work of a prediction at m points with the factor at hand; kernel entries count as ten flops.
 template <class T>
 double prediction_flops(const Problem<T>& problem, index_t m, Prediction prediction);
+
+/// What the trend needs of each test point: nothing where there is none.
+template <class T>
+struct TrendWorkspace {
+    TrendWorkspace(const Problem<T>& problem, index_t m)
+        : width(problem.outputs() + problem.trends()),
+          projected(problem.trends() > 0 ? m * width : 0),
+          g(problem.trends() * m),
+          trends(problem.trends()) {}
+
+    /// Where Vᵀ·whitened goes for points from `first` on: the mean itself, if there is no trend.
+    T* projected_at(index_t first, T* mean) const {
+        return trends > 0 ? projected.data() + first * width : mean;
+    }
+    MatrixView<T> g_at(index_t first, index_t count) const {
+        return {g.data() + first * trends, trends, count};
+    }
+
+    index_t width;
+    Buffer<T> projected;  ///< m × (outputs + trends), row-major
+    Buffer<T> g;          ///< trends × m
+    index_t trends;
+};
 
 /// Columns of V = L⁻¹K(X, X*), some blocks of points at a time: a block is dropped when its
 /// variances are known, and its memory serves a later one.
@@ -24,6 +60,7 @@ struct VarianceWorkspace {
     index_t slots;             ///< blocks in memory at a time
     Buffer<T> v;               ///< slots × n × block
     Buffer<double> explained;  ///< ‖V_j‖² by test point
+    TrendWorkspace<T> trend;
 
     MatrixView<T> block(index_t q) const {
         return {v.data() + (q % slots) * n * blocks.tile_size(), n, blocks.extent(q)};
@@ -32,18 +69,29 @@ struct VarianceWorkspace {
 
 template <class T>
 void add_predict_mean(tasks::TaskGraph& graph, const Problem<T>& problem,
-                      const ConditioningOperands<T>& operands, covariance::Points<T> points,
-                      T* mean);
+                      const Conditioning<T>& conditioning, const ConditioningOperands<T>& operands,
+                      TestPoints<T> test, T* mean);
 
 template <class T>
 void add_predict_variance(tasks::TaskGraph& graph, const Problem<T>& problem,
-                          const ConditioningOperands<T>& operands, covariance::Points<T> points,
-                          T* mean, T* variance, const VarianceWorkspace<T>& workspace);
+                          const Conditioning<T>& conditioning,
+                          const ConditioningOperands<T>& operands, TestPoints<T> test, T* mean,
+                          T* variance, const VarianceWorkspace<T>& workspace);
 
 /// `v` has n × m entries.
 template <class T>
 void add_predict_covariance(tasks::TaskGraph& graph, const Problem<T>& problem,
-                            const ConditioningOperands<T>& operands, covariance::Points<T> points,
-                            T* mean, T* covariance, const Buffer<T>& v);
+                            const Conditioning<T>& conditioning,
+                            const ConditioningOperands<T>& operands, TestPoints<T> test, T* mean,
+                            T* covariance, const Buffer<T>& v, const TrendWorkspace<T>& trend);
+
+/// Adds V := L⁻¹K(X, points) and projected := Vᵀ·[L⁻¹Y Q], which without a trend is K(points, X)·α
+/// without waiting for α; then, with a trend, the mean and G.
+template <class T>
+void add_whitened_block(tasks::TaskGraph& graph, tasks::Rank rank, const Problem<T>& problem,
+                        const Conditioning<T>& conditioning,
+                        const ConditioningOperands<T>& operands, const TestPoints<T>& test,
+                        const BlockOperand<T>& v, const TrendWorkspace<T>& workspace, index_t first,
+                        tasks::Handle result, index_t q, T* mean);
 
 }  // namespace gprat::gp

@@ -2,24 +2,26 @@
 
 #include <vector>
 
-#include "gprat/covariance/kernel.hpp"
+#include "gprat/covariance/covariance.hpp"
 #include "gprat/linalg/tile_layout.hpp"
 #include "gprat/tasks/task_graph.hpp"
 #include "gprat/types.hpp"
 
 namespace gprat::gp {
 
-/// Data, kernel and noise of one exact Gaussian process; owns none of the arrays.
+/// Data, kernel, trend and noise of one exact Gaussian process; owns neither arrays nor kernel.
 template <class T>
 struct Problem {
-    covariance::Kernel<T> kernel;
+    const covariance::Covariance<T>& kernel;
     covariance::Points<T> inputs;   ///< X, n × d
     MatrixView<const T> targets_t;  ///< Yᵀ, outputs × n: a row-major n × outputs array
+    MatrixView<const T> basis_t;    ///< Hᵀ, trends × n: basis functions of the mean
     std::vector<double> noise;      ///< variances: one for all rows, or one a row
     index_t tile_size;
 
     index_t size() const { return inputs.count; }
     index_t outputs() const { return targets_t.rows; }
+    index_t trends() const { return basis_t.rows; }
     TileLayout layout() const { return {size(), tile_size}; }
     double noise_at(index_t row) const { return noise.size() == 1 ? noise[0] : noise[row]; }
 };

@@ -55,4 +55,9 @@ void trtri(MatrixView<T> l);
 template <class T>
 void lauum(MatrixView<T> l);
 
+/// A = Q·R with orthonormal columns, to rounding, in place of A (rows ≥ columns), and an upper
+/// triangular R whose diagonal is not negative.
+template <class T>
+void qr(MatrixView<T> a, MatrixView<T> r);
+
 }  // namespace gprat::blas

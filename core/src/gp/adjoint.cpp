@@ -1,0 +1,237 @@
+#include "gprat/gp/adjoint.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <optional>
+
+#include "gprat/error.hpp"
+#include "gprat/gp/conditioning.hpp"
+#include "gprat/gp/leave_one_out.hpp"
+#include "gprat/linalg/access_list.hpp"
+#include "gprat/linalg/blas.hpp"
+#include "gprat/linalg/inverse.hpp"
+
+namespace gprat::gp {
+
+namespace {
+
+using blas::Op;
+
+/// Derivatives by kernel parameters tile by tile, summed at the end in a fixed order.
+class PartialGradients {
+public:
+    PartialGradients(index_t tiles, index_t parameters)
+        : parameters_(parameters), values_(tiles * parameters, 0.0) {}
+
+    std::span<double> tile(index_t index) {
+        return {values_.data() + index * parameters_, static_cast<std::size_t>(parameters_)};
+    }
+
+    std::vector<double> sum() const {
+        std::vector<double> total(parameters_, 0.0);
+        for (std::size_t i = 0; i < values_.size(); ++i)
+            total[i % static_cast<std::size_t>(parameters_)] += values_[i];
+        return total;
+    }
+
+private:
+    index_t parameters_;
+    std::vector<double> values_;
+};
+
+/// The operands of the contraction, which all of its tasks share.
+template <class T>
+struct Contraction {
+    const Problem<T>& problem;
+    const ConditioningOperands<T>& operands;
+    PartialGradients& partial;
+    Adjoint& result;
+    tasks::Handle input_rows;  ///< one a tile row of `result.inputs`
+
+    double* inputs(index_t first_row) const {
+        const index_t dimension = problem.inputs.dimension;
+        return result.inputs.size() == 0 ? nullptr : result.inputs.data() + first_row * dimension;
+    }
+};
+
+/// factor·W, W = ½(ααᵀ + outputs·(UUᵀ − K⁻¹)), in place of a tile of K⁻¹.
+template <class T>
+void replace_inverse_by_adjoint(MatrixView<T> tile, MatrixView<const T> rows,
+                                MatrixView<const T> columns, index_t outputs, T factor) {
+    const T half = T(0.5) * factor;
+    const T share = half * static_cast<T>(outputs);
+    const index_t trends = rows.cols - outputs;
+    const auto part = [](MatrixView<const T> view, index_t first, index_t count) {
+        return view.block(0, first, view.rows, count);
+    };
+    blas::gemm(Op::none, Op::transpose, half, part(rows, 0, outputs), part(columns, 0, outputs),
+               -share, tile);
+    if (trends > 0)
+        blas::gemm(Op::none, Op::transpose, share, part(rows, outputs, trends),
+                   part(columns, outputs, trends), T(1), tile);
+}
+
+/// Below the diagonal a tile of W stands for its mirror image too.
+template <class T>
+T factor_of_tile(index_t i, index_t j) {
+    return i == j ? T(1) : T(2);
+}
+
+/// The same within a tile on the diagonal, whose upper part is not needed.
+template <class T>
+void fold_diagonal_tile(MatrixView<T> adjoint, double* noise) {
+    for (index_t column = 0; column < adjoint.cols; ++column) {
+        for (index_t row = 0; row < column; ++row) adjoint(row, column) = T(0);
+        noise[column] = static_cast<double>(adjoint(column, column));
+        for (index_t row = column + 1; row < adjoint.rows; ++row) adjoint(row, column) *= T(2);
+    }
+}
+
+/// Contracts a tile of factor·W.
+template <class T>
+void contract(const Contraction<T>& c, MatrixView<T> adjoint, index_t i, index_t j, index_t slot) {
+    const auto layout = c.problem.layout();
+    const bool diagonal = i == j;
+    if (diagonal) fold_diagonal_tile(adjoint, c.result.noise.data() + layout.begin(i));
+    c.problem.kernel.accumulate_gradient(
+        tile_points(c.problem.inputs, layout, i), tile_points(c.problem.inputs, layout, j),
+        covariance::Pairing::same_set,
+        diagonal ? covariance::Region::lower : covariance::Region::full, adjoint,
+        {c.partial.tile(slot), c.inputs(layout.begin(i)), c.inputs(layout.begin(j))});
+}
+
+template <class T>
+AccessList writes_of(const Contraction<T>& c, index_t i, index_t j) {
+    AccessList writes;
+    writes.add(c.operands.factor.handle(i, j));
+    if (c.result.inputs.size() > 0) {
+        writes.add(c.input_rows + i);
+        if (i != j) writes.add(c.input_rows + j);
+    }
+    return writes;
+}
+
+template <class T>
+void add_likelihood_contraction(tasks::TaskGraph& graph, tasks::Rank rank,
+                                const Contraction<T>& c) {
+    const auto& weights = c.operands.weights;
+    index_t slot = 0;
+    for (index_t i = 0; i < weights.layout.tiles(); ++i)
+        for (index_t j = 0; j <= i; ++j, ++slot)
+            graph.add({"contract", i, j}, rank,
+                      AccessList().add(weights.handle(i)).add(weights.handle(j)),
+                      writes_of(c, i, j), [&c, i, j, slot] {
+                          const auto tile = c.operands.factor.matrix.tile(i, j);
+                          replace_inverse_by_adjoint<T>(
+                              tile, c.operands.weights.row(i), c.operands.weights.row(j),
+                              c.problem.outputs(), factor_of_tile<T>(i, j));
+                          contract(c, tile, i, j, slot);
+                      });
+}
+
+template <class T>
+void add_leave_one_out_contraction(tasks::TaskGraph& graph, tasks::Rank rank,
+                                   const Contraction<T>& c, const LeaveOneOut<T>& loo,
+                                   tasks::Handle ready) {
+    const auto layout = c.problem.layout();
+    index_t slot = 0;
+    for (index_t i = 0; i < layout.tiles(); ++i)
+        for (index_t j = 0; j <= i; ++j, ++slot)
+            graph.add({"contract", i, j}, rank, {ready}, {}, [&c, &loo, layout, i, j, slot] {
+                std::vector<T> values(layout.extent(i) * layout.extent(j));
+                const MatrixView<T> tile(values.data(), layout.extent(i), layout.extent(j));
+                loo.make_adjoint(i, j, factor_of_tile<T>(i, j), tile);
+                contract(c, tile, i, j, slot);
+            });
+}
+
+/// −P·(y − trend) = −α by the targets.
+template <class T>
+void copy_negative(MatrixView<const T> from, Buffer<double>& to) {
+    for (index_t i = 0; i < from.rows; ++i)
+        for (index_t c = 0; c < from.cols; ++c)
+            to[i * from.cols + c] = -static_cast<double>(from(i, c));
+}
+
+/// αβᵀ − outputs·U·R⁻ᵀ by the basis functions.
+template <class T>
+void differentiate_basis(const Conditioning<T>& c, Buffer<double>& out) {
+    const auto alpha = c.alpha(), u = c.trend_weights(), r = c.trend_factor(),
+               beta = c.trend_coefficients();
+    for (index_t i = 0; i < c.size; ++i) {
+        double* const row = out.data() + i * c.trends;
+        for (index_t q = c.trends - 1; q >= 0; --q) {  // x·Rᵀ = u, from the last
+            double value = static_cast<double>(u(i, q));
+            for (index_t p = q + 1; p < c.trends; ++p)
+                value -= row[p] * static_cast<double>(r(q, p));
+            row[q] = value / static_cast<double>(r(q, q));
+        }
+        for (index_t q = 0; q < c.trends; ++q) {
+            row[q] *= -static_cast<double>(c.outputs);
+            for (index_t o = 0; o < c.outputs; ++o)
+                row[q] += static_cast<double>(alpha(i, o)) * static_cast<double>(beta(q, o));
+        }
+    }
+}
+
+template <class T>
+Adjoint make_result(const Problem<T>& problem, Inputs inputs) {
+    const bool wanted = inputs == Inputs::differentiated;
+    Adjoint result;
+    result.noise = Buffer<double>(problem.size());
+    result.targets = Buffer<double>(problem.size() * problem.outputs());
+    if (wanted) {
+        result.inputs = Buffer<double>(problem.size() * problem.inputs.dimension);
+        result.basis = Buffer<double>(problem.size() * problem.trends());
+        std::fill_n(result.inputs.data(), result.inputs.size(), 0.0);
+    }
+    return result;
+}
+
+}  // namespace
+
+template <class T>
+Adjoint differentiate(const Problem<T>& problem, Objective objective, Inputs inputs,
+                      const tasks::RunOptions& options) {
+    const bool leave_one_out = objective == Objective::leave_one_out;
+    if (leave_one_out && inputs == Inputs::differentiated)
+        throw InvalidArgument("leave-one-out has no derivatives by the inputs");
+    const auto n = static_cast<double>(problem.size());
+    const auto layout = problem.layout();
+    Conditioning<T> conditioning(problem);
+    PartialGradients partial(layout.tiles() * (layout.tiles() + 1) / 2,
+                             problem.kernel.parameter_count());
+    LeaveOneOut<T> loo(problem, conditioning);
+    auto result = make_result(problem, inputs);
+
+    // What tasks refer to outlives the graph, also when adding one fails.
+    std::optional<ConditioningOperands<T>> operands;
+    std::optional<Contraction<T>> contraction;
+    tasks::TaskGraph graph(with_threads_for(options, n * n * n));
+    operands.emplace(graph, conditioning);
+    contraction.emplace(
+        Contraction<T>{problem, *operands, partial, result, graph.new_handles(layout.tiles())});
+    const auto first = rank_after_conditioning(layout);
+    const auto last = InverseRanks::end(first, layout);
+    add_conditioning(graph, problem, conditioning, *operands);
+    add_inverse(graph, first, operands->factor);
+    if (leave_one_out) {
+        const auto ready = add_leave_one_out(graph, last, loo, *operands);
+        add_leave_one_out_contraction(graph, last, *contraction, loo, ready);
+    } else {
+        add_likelihood_contraction(graph, last, *contraction);
+    }
+    graph.run();
+
+    result.parameters = partial.sum();
+    result.value = leave_one_out ? loo.value() : conditioning.log_marginal_likelihood();
+    copy_negative<T>(leave_one_out ? loo.targets_adjoint() : conditioning.alpha(), result.targets);
+    if (inputs == Inputs::differentiated) differentiate_basis(conditioning, result.basis);
+    return result;
+}
+
+template Adjoint differentiate(const Problem<float>&, Objective, Inputs, const tasks::RunOptions&);
+template Adjoint differentiate(const Problem<double>&, Objective, Inputs, const tasks::RunOptions&);
+
+}  // namespace gprat::gp

@@ -1,0 +1,143 @@
+#include "gprat/gp/predict_gradient.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "gprat/gp/trend.hpp"
+#include "gprat/linalg/access_list.hpp"
+#include "gprat/linalg/blas.hpp"
+#include "gprat/linalg/solve.hpp"
+
+namespace gprat::gp {
+
+namespace {
+
+using covariance::Pairing;
+using covariance::Points;
+using covariance::Region;
+
+// Training points that the mean's derivatives take at a time.
+constexpr index_t kRows = 512;
+// Points whose own variances are differentiated at a time: all pairs are evaluated, few are needed.
+constexpr index_t kPairs = 8;
+
+/// gradient (points × outputs × dimension) := derivatives of Σ_i α_i·k(x_i, point), by output.
+template <class T>
+void differentiate_mean(const Problem<T>& problem, MatrixView<const T> alpha, Points<T> points,
+                        double* gradient) {
+    const index_t d = points.dimension, k = alpha.cols;
+    std::vector<double> of_output(points.count * d);
+    std::vector<T> weights(kRows * points.count);
+    for (index_t o = 0; o < k; ++o) {
+        std::fill(of_output.begin(), of_output.end(), 0.0);
+        for (index_t begin = 0; begin < problem.size(); begin += kRows) {
+            const index_t rows = std::min(kRows, problem.size() - begin);
+            const MatrixView<T> block(weights.data(), rows, points.count);
+            for (index_t j = 0; j < block.cols; ++j)
+                std::copy_n(alpha.column(o) + begin, rows, block.column(j));
+            problem.kernel.accumulate_gradient(problem.inputs.slice(begin, rows), points,
+                                               Pairing::cross, Region::full, block,
+                                               {{}, nullptr, of_output.data()});
+        }
+        for (index_t j = 0; j < points.count; ++j)
+            std::copy_n(of_output.data() + j * d, d, gradient + (j * k + o) * d);
+    }
+}
+
+/// gradient (points × dimension) := derivatives of k(point, point).
+template <class T>
+void differentiate_prior(const Problem<T>& problem, Points<T> points, double* gradient) {
+    const index_t d = points.dimension;
+    std::fill_n(gradient, points.count * d, 0.0);
+    for (index_t begin = 0; begin < points.count; begin += kPairs) {
+        const auto pairs = points.slice(begin, std::min(kPairs, points.count - begin));
+        std::vector<T> identity(pairs.count * pairs.count, T(0));
+        for (index_t i = 0; i < pairs.count; ++i) identity[i * (pairs.count + 1)] = T(1);
+        double* const out = gradient + begin * d;
+        problem.kernel.accumulate_gradient(
+            pairs, pairs, Pairing::same_set, Region::lower,
+            MatrixView<const T>(identity.data(), pairs.count, pairs.count), {{}, out, out});
+    }
+}
+
+/// Adds the derivatives of −2·Σ_i v_i·k(x_i, point); overwrites v.
+template <class T>
+void subtract_explained(const Problem<T>& problem, Points<T> rows, Points<T> points,
+                        MatrixView<T> v, double* gradient) {
+    for (index_t j = 0; j < v.cols; ++j)
+        for (index_t i = 0; i < v.rows; ++i) v(i, j) *= T(-2);
+    problem.kernel.accumulate_gradient(rows, points, Pairing::cross, Region::full, v,
+                                       {{}, nullptr, gradient});
+}
+
+}  // namespace
+
+// The variance is k** − ‖v‖² + ‖g‖², v = L⁻¹k* and g = R⁻ᵀh* − Qᵀv: its adjoint at k* is
+// −2·L⁻ᵀ(v + Q·g).
+template <class T>
+void add_predict_gradient(tasks::TaskGraph& graph, const Problem<T>& problem,
+                          const Conditioning<T>& conditioning,
+                          const ConditioningOperands<T>& operands, TestPoints<T> test,
+                          const PredictionGradient& gradient, const Buffer<T>& mean,
+                          const VarianceWorkspace<T>& workspace) {
+    const auto& blocks = workspace.blocks;
+    const auto layout = problem.layout();
+    const index_t d = problem.inputs.dimension, k = problem.outputs(), trends = problem.trends();
+    const auto results = graph.new_handles(blocks.tiles());
+    const auto first_rank = rank_after_conditioning(layout);
+    std::vector<tasks::Handle> slot_handles;
+    for (index_t slot = 0; slot < workspace.slots; ++slot)
+        slot_handles.push_back(graph.new_handles(layout.tiles()));
+
+    for (index_t q = 0; q < blocks.tiles(); ++q) {
+        const auto rank = first_rank + q;
+        const auto block = test.tile(blocks, q);
+        const index_t first = blocks.begin(q);
+        const BlockOperand<T> v(workspace.block(q), layout, slot_handles[q % workspace.slots]);
+        const auto g = workspace.trend.g_at(first, block.count());
+        double* const by_variance = gradient.variance.data() + first * d;
+        graph.add({"mean_gradient", 0, q}, rank, {operands.all_weights}, {},
+                  [&problem, &conditioning, points = block.points,
+                   out = gradient.mean.data() + first * k * d] {
+                      differentiate_mean<T>(problem, conditioning.alpha(), points, out);
+                  });
+        add_whitened_block(graph, rank, problem, conditioning, operands, block, v, workspace.trend,
+                           first, results + q, q, mean.data() + first * k);
+        if (trends > 0) {
+            graph.add({"trend_gradient", 0, q}, rank, {}, {results + q},
+                      [&conditioning, g, out = gradient.basis.data() + first * trends] {
+                          trend::differentiate<T>(conditioning, g, out);
+                      });
+            for (index_t i = 0; i < layout.tiles(); ++i)
+                graph.add({"trend_gradient", i, q}, rank, {results + q}, {v.handle(i)},
+                          [basis = operands.whitened, k, trends, g, v, i] {
+                              const auto rows = basis.row(i);
+                              blas::gemm(blas::Op::none, blas::Op::none, T(1),
+                                         rows.block(0, k, rows.rows, trends), g, T(1), v.row(i));
+                          });
+        }
+        add_solve_lower_transposed(graph, rank, operands.factor, v);
+        graph.add({"prior_gradient", 0, q}, rank, {}, {results + q},
+                  [&problem, points = block.points, by_variance] {
+                      differentiate_prior(problem, points, by_variance);
+                  });
+        for (index_t i = 0; i < layout.tiles(); ++i)
+            graph.add({"variance_gradient", i, q}, rank, {},
+                      AccessList().add(v.handle(i)).add(results + q),
+                      [&problem, layout, points = block.points, v, i, by_variance] {
+                          subtract_explained(problem, tile_points(problem.inputs, layout, i),
+                                             points, v.row(i), by_variance);
+                      });
+    }
+}
+
+template void add_predict_gradient(tasks::TaskGraph&, const Problem<float>&,
+                                   const Conditioning<float>&, const ConditioningOperands<float>&,
+                                   TestPoints<float>, const PredictionGradient&,
+                                   const Buffer<float>&, const VarianceWorkspace<float>&);
+template void add_predict_gradient(tasks::TaskGraph&, const Problem<double>&,
+                                   const Conditioning<double>&, const ConditioningOperands<double>&,
+                                   TestPoints<double>, const PredictionGradient&,
+                                   const Buffer<double>&, const VarianceWorkspace<double>&);
+
+}  // namespace gprat::gp
