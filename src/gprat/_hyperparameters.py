@@ -2,64 +2,66 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from gprat._validation import Float64Array
-from gprat.kernels import Program
+from gprat.kernels import KernelProgram
+from gprat.noise import IntArray, Noise
 
 __all__ = ["Hyperparameters"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hyperparameters:
-    """The kernel's hyperparameters and the noise variance.
+    """The kernel with its hyperparameters, and the noise.
 
     Parameters
     ----------
-    program : Program
+    program : Program or PythonProgram
         The kernel with its hyperparameters.
-    noise : ndarray of shape (1,) or (n,), float64
-        Noise variance of all rows, or of each row.
-    log_noise_bounds : tuple of float or None
-        Bounds of the logarithm of the noise variance; None if the noise is fixed.
+    noise : Noise
+        Variances of the targets.
     """
 
-    program: Program
-    noise: Float64Array
-    log_noise_bounds: tuple[float, float] | None
+    program: KernelProgram
+    noise: Noise
 
     @property
     def theta(self) -> Float64Array:
-        """Logarithms of the kernel's free hyperparameters, then of the noise unless fixed."""
-        if self.log_noise_bounds is None:
-            return self.program.theta
-        return np.append(self.program.theta, math.log(self.noise[0]))
+        """The free hyperparameters as training sees them: the kernel's, then those of the noise."""
+        return np.concatenate([self.program.theta, self.noise.theta])
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the entries of theta."""
         free = zip(self.program.names, self.program.is_free, strict=True)
-        names = tuple(name for name, is_free in free if is_free)
-        return names if self.log_noise_bounds is None else (*names, "noise_variance")
+        return (*(name for name, is_free in free if is_free), *self.noise.names)
+
+    @property
+    def is_log(self) -> npt.NDArray[np.bool_]:
+        """Which entries of theta are logarithms; the others are the hyperparameters themselves."""
+        of_kernel = self.program.is_log[self.program.is_free]
+        return np.concatenate([of_kernel, np.ones(len(self.noise.names), dtype=bool)])
 
     @property
     def bounds(self) -> Float64Array:
         """Lower and upper bounds of theta, shape (p, 2)."""
-        if self.log_noise_bounds is None:
-            return self.program.bounds.copy()
-        return np.vstack([self.program.bounds, self.log_noise_bounds])
+        return np.concatenate([self.program.bounds, self.noise.bounds])
 
     def with_theta(self, theta: Float64Array) -> Hyperparameters:
         """Return the same model at another theta."""
-        if self.log_noise_bounds is None:
-            return replace(self, program=self.program.with_theta(theta))
-        noise = np.exp(theta[-1:])
-        return Hyperparameters(self.program.with_theta(theta[:-1]), noise, self.log_noise_bounds)
+        p = self.program.n_free
+        return Hyperparameters(self.program.with_theta(theta[:p]), self.noise.with_theta(theta[p:]))
 
-    def theta_gradient(self, kernel_gradient: Float64Array, noise_gradient: float) -> Float64Array:
-        """Select the entries of theta from the derivatives that an engine gives."""
-        gradient = self.program.theta_gradient(kernel_gradient)
-        return gradient if self.log_noise_bounds is None else np.append(gradient, noise_gradient)
+    def theta_gradient(self, by_parameter: Float64Array, by_noise: Float64Array) -> Float64Array:
+        """Turn the derivatives that an engine gives into those by theta."""
+        return np.concatenate(
+            [self.program.theta_gradient(by_parameter), self.noise.theta_gradient(by_noise)]
+        )
+
+    def select(self, rows: IntArray) -> Hyperparameters:
+        """Return the model of some of the rows."""
+        return replace(self, noise=self.noise.select(rows))

@@ -111,6 +111,50 @@ def check_noise(noise: Any, n: int, name: str = "noise") -> tuple[Float64Array, 
     return variances, array.ndim == 0
 
 
+def check_known_noise(variances: Any, n: int) -> Float64Array | None:
+    """Return known noise variances of shape (n,), zeros allowed, or None."""
+    if variances is None:
+        return None
+    array = _as_numbers(variances, "known_noise")
+    if array.shape != (n,):
+        raise InvalidInputError(
+            f"known_noise must have one variance for each of the {n} rows of X, shape ({n},), got "
+            f"shape {array.shape}. For one variance to be learned use noise."
+        )
+    known = np.array(array, dtype=np.float64)
+    good = np.isfinite(known) & (known >= 0.0)
+    if not good.all():
+        row = int(np.argmin(good))
+        raise InvalidInputError(
+            f"known_noise holds variances, which are finite and not negative, got {known[row]} at "
+            f"row {row}. Square standard deviations first."
+        )
+    known.flags.writeable = False
+    return known
+
+
+def check_noise_groups(groups: Any, n: int) -> tuple[tuple[object, ...], npt.NDArray[np.intp]]:
+    """Return the sorted labels of the groups and the index of each row's group, shape (n,)."""
+    array = np.asarray(groups)
+    if array.shape != (n,) or array.dtype.kind not in "biufUSO":
+        raise InvalidInputError(
+            f"noise_groups must have one label for each of the {n} rows of X, got shape "
+            f"{array.shape} and dtype {array.dtype}. Pass integers or strings, such as the name of "
+            "the instrument."
+        )
+    try:
+        labels, index = np.unique(array, return_inverse=True)
+    except TypeError as error:
+        raise UnsupportedTypeError(
+            f"noise_groups mixes labels that cannot be sorted: {error}. Pass integers or strings."
+        ) from error
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        raise InvalidInputError(
+            f"noise_groups is NaN at row {int(np.isnan(array).argmax())}. Give every row a label."
+        )
+    return tuple(labels.tolist()), index.reshape(n)
+
+
 def check_noise_bounds(bounds: Any) -> tuple[float, float] | None:
     """Return the logarithms of the bounds of the noise variance, or None if it is fixed."""
     if isinstance(bounds, str) and bounds == "fixed":
@@ -174,22 +218,22 @@ def check_training_options(max_iter: Any, learning_rate: Any) -> dict[str, int |
 
 
 def check_test_noise(
-    include_noise: Any, noise: Float64Array, m: int
+    include_noise: Any, noise: float | None, m: int
 ) -> float | Float64Array | None:
     """Return what to add to the variances of the latent function at m points, or None.
 
-    `noise` is that of the training data, of shape (1,) or (n,).
+    `noise` is that of the training data; None where it differs from row to row.
     """
     if isinstance(include_noise, bool | np.bool_):
         if not include_noise:
             return None
-        if noise.size > 1:
+        if noise is None:
             raise InvalidInputError(
-                "include_noise=True needs one noise variance for all points, and this model has "
-                f"one for each training row. Pass those of the test points, an array of shape "
-                f"({m},)."
+                "include_noise=True needs one noise variance for all points, and that of this "
+                f"model differs between training rows. Pass those of the test points, an array of "
+                f"shape ({m},)."
             )
-        return float(noise[0])
+        return float(noise)
     if np.ndim(include_noise) == 0:
         raise UnsupportedTypeError(
             f"include_noise must be True, False, or an array of shape ({m},) with the noise "
@@ -199,8 +243,8 @@ def check_test_noise(
     return check_noise(include_noise, m, "include_noise")[0]
 
 
-def check_theta(theta: Any, names: tuple[str, ...]) -> Float64Array:
-    """Return log hyperparameters as a new float64 array of shape (p,)."""
+def check_theta(theta: Any, names: tuple[str, ...], is_log: npt.NDArray[np.bool_]) -> Float64Array:
+    """Return hyperparameters on the scale of training as a new float64 array of shape (p,)."""
     array = _as_numbers(theta, "theta")
     if array.shape != (len(names),):
         raise InvalidInputError(
@@ -209,15 +253,44 @@ def check_theta(theta: Any, names: tuple[str, ...]) -> Float64Array:
         )
     array = np.array(array, dtype=np.float64)
     # Written so that NaN fails the comparison.
-    good = np.abs(array) <= LARGEST_LOG
+    good = np.abs(array) <= np.where(is_log, LARGEST_LOG, np.finfo(np.float64).max)
     if not good.all():
         position = int(np.argmin(good))
+        what, limit = "the logarithm of ", f"between -{LARGEST_LOG:g} and {LARGEST_LOG:g}"
+        if not is_log[position]:
+            what, limit = "", "that are finite"
         raise InvalidInputError(
-            f"theta must hold numbers between -{LARGEST_LOG:g} and {LARGEST_LOG:g}, got "
-            f"{array[position]} for the logarithm of {names[position]}. Pass logarithms of "
-            "positive hyperparameters."
+            f"theta must hold numbers {limit}, got {array[position]} for {what}{names[position]}. "
+            "Pass logarithms of positive hyperparameters."
         )
     return array
+
+
+def check_count(value: Any, name: str, remedy: str) -> int:
+    """Return `value` as an int of at least 0."""
+    return 0 if value is not True and value == 0 else check_positive_integer(value, name, remedy)
+
+
+def check_random_state(random_state: Any) -> np.random.Generator:
+    """Return a generator from None, a seed, a Generator or a RandomState, which moves on."""
+    if isinstance(random_state, np.random.Generator):
+        return random_state
+    if isinstance(random_state, np.random.RandomState):
+        return np.random.default_rng(random_state.randint(2**32, size=4, dtype=np.uint32))
+    try:
+        return np.random.default_rng(random_state)
+    except (TypeError, ValueError):
+        raise UnsupportedTypeError(
+            "random_state must be None, a whole number that is not negative, a "
+            f"numpy.random.Generator or a RandomState, got {random_state!r}."
+        ) from None
+
+
+def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a view that cannot be written to."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _as_matrix(X: Any, name: str, dtype: np.dtype[Any]) -> FloatArray:

@@ -12,7 +12,9 @@ __all__ = [
     "CheckpointError",
     "GpratError",
     "InvalidInputError",
+    "JitterWarning",
     "NotPositiveDefiniteError",
+    "RankDeficientTrendError",
     "RuntimeSuspendedError",
     "UnsupportedKernelError",
     "UnsupportedTypeError",
@@ -71,3 +73,40 @@ class NotPositiveDefiniteError(GpratError, np.linalg.LinAlgError):
     def __reduce__(self) -> tuple[type, tuple[str, int, tuple[int, ...]]]:
         """Keep the attributes when a worker process sends the error back."""
         return type(self), (str(self), self.row, self.near_duplicates)
+
+
+class RankDeficientTrendError(GpratError, np.linalg.LinAlgError):
+    """The basis functions of a trend depend linearly on each other at the training points.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Names of the basis functions.
+    column : int
+        Index of the first one that those before it determine.
+
+    Attributes
+    ----------
+    names : tuple of str
+        See Parameters.
+    column : int
+        See Parameters.
+    """
+
+    def __init__(self, names: tuple[str, ...], column: int) -> None:
+        before = ", ".join(names[:column]) or "zero"
+        super().__init__(
+            f"the trend's coefficients cannot be told apart: at the training points the basis "
+            f"function {names[column]} is a linear combination of {before}. Leave it out, or "
+            "use a simpler mean."
+        )
+        self.names = names
+        self.column = column
+
+    def __reduce__(self) -> tuple[type, tuple[tuple[str, ...], int]]:
+        """Rebuild from the arguments, not from the message."""
+        return type(self), (self.names, self.column)
+
+
+class JitterWarning(UserWarning):
+    """Samples were drawn from a covariance matrix with a little more on its diagonal."""

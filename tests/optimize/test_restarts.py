@@ -7,8 +7,9 @@ import time
 import numpy as np
 import pytest
 
+from gprat._validation import check_random_state
 from gprat.exceptions import InvalidInputError, NotPositiveDefiniteError, UnsupportedTypeError
-from gprat.optimize.restarts import check_random_state, concurrency
+from gprat.optimize.restarts import concurrency
 from gprat.optimize.train import TrainingInterrupted, train
 from toys import assert_same_result, make_task, quadratic, waves, with_hole
 

@@ -1,19 +1,33 @@
 """What a Gaussian process asks of an engine.
 
 Letters as in Rasmussen and Williams, *Gaussian Processes for Machine Learning* (2006), "R&W":
-K = k(X, X) + diag(noise), its Cholesky factor L, α = K⁻¹Y; n training points with d features,
-k outputs, m test points X*.
+K = k(X, X) + diag(noise), its Cholesky factor L; n training points with d features, k outputs,
+m test points X*.
+
+A trend of q basis functions, H at the training points and H* at the test points, has coefficients
+with a flat prior, which are integrated out (section 2.7): L⁻¹H = QR, U = L⁻ᵀQ, P = K⁻¹ − UUᵀ,
+α = PY, and the coefficients' mean is β = R⁻¹QᵀL⁻¹Y. Without a trend q = 0, P = K⁻¹ and α = K⁻¹Y.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 from gprat._validation import Float64Array, FloatArray
-from gprat.kernels import Program
+from gprat.kernels import KernelProgram
 
-__all__ = ["Engine", "Posterior", "Problem"]
+__all__ = ["Adjoint", "Engine", "Objective", "Posterior", "Problem"]
+
+
+class Objective(Enum):
+    """What is differentiated; both are summed over the outputs."""
+
+    MARGINAL_LIKELIHOOD = 0
+    """log p(Y | X) (R&W 2.30; with a trend 2.45)"""
+    LEAVE_ONE_OUT = 1
+    """Σᵢ log p(yᵢ | X, Y without row i) (R&W 5.10 to 5.13)"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,7 +40,11 @@ class Problem:
         Training inputs, C-contiguous, float64 or float32; the dtype of the computation.
     Y : ndarray of shape (n, k)
         Training targets, C-contiguous, of the same dtype; one column an output.
-    program : Program
+    basis : ndarray of shape (n, q)
+        Basis functions at the training points, C-contiguous, of the same dtype.
+    basis_names : tuple of str
+        What errors call them.
+    program : Program or PythonProgram
         The kernel with its hyperparameters.
     noise : ndarray of shape (1,) or (n,), float64
         Noise variance of all rows, or of each row.
@@ -38,10 +56,40 @@ class Problem:
 
     X: FloatArray
     Y: FloatArray
-    program: Program
+    basis: FloatArray
+    basis_names: tuple[str, ...]
+    program: KernelProgram
     noise: Float64Array
     tile_size: int
     threads: int | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Adjoint:
+    """An objective and its derivatives, all float64.
+
+    Parameters
+    ----------
+    value : float
+        The objective.
+    parameters : ndarray of shape (n_parameters,)
+        By each hyperparameter of the program on the scale of theta; 0 where it is fixed.
+    noise : ndarray of shape (n,)
+        By the noise variance of each row.
+    targets : ndarray of shape (n, k)
+        By the targets.
+    inputs : ndarray of shape (n, d) or None
+        By the training inputs, through the kernel alone; None unless asked for.
+    basis : ndarray of shape (n, q) or None
+        By the values of the basis functions; None unless asked for.
+    """
+
+    value: float
+    parameters: Float64Array
+    noise: Float64Array
+    targets: Float64Array
+    inputs: Float64Array | None
+    basis: Float64Array | None
 
 
 class Posterior(Protocol):
@@ -49,36 +97,63 @@ class Posterior(Protocol):
 
     The factor L is computed once, by the first call that needs it. Calls may come from several
     Python threads at the same time. Every call raises `NotPositiveDefiniteError` where K has no
-    factor, and `KeyboardInterrupt` soon after Ctrl-C, after which calls work again.
+    factor, `RankDeficientTrendError` where the basis functions depend on each other, and
+    `KeyboardInterrupt` soon after Ctrl-C, after which calls work again.
+
+    `basis` is H*, shape (m, q), of the dtype of the points.
     """
 
     @property
     def problem(self) -> Problem:
         """What was factorised."""
 
-    def predict_mean(self, X: FloatArray) -> FloatArray:
-        """Return k(X*, X) α, shape (m, k) (R&W 2.25)."""
+    def predict_mean(self, X: FloatArray, basis: FloatArray) -> FloatArray:
+        """Return k(X*, X) α + H*β, shape (m, k) (R&W 2.25, 2.41)."""
 
-    def predict_variance(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the mean and diag(k(X*, X*) − VᵀV), shape (m,), V = L⁻¹k(X, X*) (R&W 2.26)."""
+    def predict_variance(self, X: FloatArray, basis: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the mean and the variances, shape (m,) (R&W 2.26, 2.42).
 
-    def predict_covariance(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the mean and k(X*, X*) − VᵀV, shape (m, m) (R&W 2.24)."""
+        They are diag(k(X*, X*) − VᵀV + GᵀG) with V = L⁻¹k(X, X*) and G = R⁻ᵀH*ᵀ − QᵀV.
+        """
+
+    def predict_covariance(self, X: FloatArray, basis: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the mean and k(X*, X*) − VᵀV + GᵀG, shape (m, m) (R&W 2.24, 2.42)."""
+
+    def predict_gradient(
+        self, X: FloatArray, basis: FloatArray
+    ) -> tuple[Float64Array, Float64Array, Float64Array]:
+        """Return derivatives by the test points, through the kernel, and those by H*.
+
+        They are those of k(X*, X) α, shape (m, k, d), and of the variances, shape (m, d); and the
+        derivatives of the variances by the basis functions, 2R⁻¹G, shape (m, q).
+        """
 
     def solve(self, B: FloatArray) -> FloatArray:
         """Return K⁻¹B, shape (n, r) (R&W A.4)."""
+
+    def multiply(self, B: FloatArray) -> FloatArray:
+        """Return KB = L(LᵀB), shape (n, r)."""
 
     def cholesky(self) -> FloatArray:
         """Return L, shape (n, n), lower triangular, LLᵀ = K."""
 
     def alpha(self) -> FloatArray:
-        """Return K⁻¹Y, shape (n, k)."""
+        """Return α = PY, shape (n, k)."""
+
+    def inverse_diagonal(self) -> FloatArray:
+        """Return diag(P), shape (n,)."""
+
+    def trend(self) -> tuple[FloatArray, FloatArray]:
+        """Return β, shape (q, k), and R, shape (q, q), of which (RᵀR)⁻¹ is the covariance of β."""
 
     def log_determinant(self) -> float:
         """Return log|K| = 2 Σᵢ log Lᵢᵢ (R&W A.18)."""
 
     def log_marginal_likelihood(self) -> float:
-        """Return −½ yᵀα − ½ log|K| − n/2 log 2π, summed over the outputs y (R&W 2.30)."""
+        """Return the log marginal likelihood, summed over the outputs (R&W 2.30, 2.45).
+
+        It is −½ yᵀα − ½ log|K| − Σ log Rᵢᵢ − (n − q)/2 log 2π for each output y.
+        """
 
 
 class Engine(Protocol):
@@ -87,17 +162,37 @@ class Engine(Protocol):
     def factorise(self, problem: Problem) -> Posterior:
         """Return the posterior; its factor is computed when first needed."""
 
-    def log_marginal_likelihood_gradient(
-        self, problem: Problem
-    ) -> tuple[float, Float64Array, float]:
-        """Return the log marginal likelihood and its derivatives (R&W 5.9).
-
-        They are ½ tr((ααᵀ − K⁻¹) ∂K/∂θ), summed over the outputs, for θ the logarithm of each
-        hyperparameter of the program (shape (n_parameters,), 0 where it is fixed) and, last, for
-        the logarithm of a factor common to all noise variances.
+    def differentiate(
+        self, problem: Problem, objective: Objective, inputs: bool = False
+    ) -> Adjoint:
+        """Return the objective and its derivatives, those by the inputs on request (R&W 5.9, 5.13).
 
         Raises
         ------
         NotPositiveDefiniteError
             If K has no Cholesky factor.
+        RankDeficientTrendError
+            If the basis functions depend on each other at the training points.
+        UnsupportedKernelError
+            If derivatives by the inputs are wanted of a kernel that is evaluated in Python.
+        """
+
+    def color(self, problem: Problem, Z: FloatArray) -> FloatArray:
+        """Return LZ, shape (n, s): samples of N(0, K) if Z is white. `Y` and `basis` play no part.
+
+        Raises
+        ------
+        NotPositiveDefiniteError
+            If K has no Cholesky factor.
+        """
+
+    def color_matrix(
+        self, matrix: FloatArray, jitter: float, Z: FloatArray, threads: int | None
+    ) -> FloatArray:
+        """Return the Cholesky factor of `matrix` + `jitter`·I times Z, shape (m, s).
+
+        Raises
+        ------
+        NotPositiveDefiniteError
+            If there is none.
         """

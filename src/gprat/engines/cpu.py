@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -10,22 +11,50 @@ import numpy as np
 
 from gprat import _core, runtime
 from gprat._validation import Float64Array, FloatArray
-from gprat.engines.base import Posterior, Problem
+from gprat.engines.base import Adjoint, Objective, Posterior, Problem
 from gprat.engines.diagnosis import explain_failure
-from gprat.exceptions import NotPositiveDefiniteError
-from gprat.kernels import Instruction
+from gprat.exceptions import (
+    NotPositiveDefiniteError,
+    RankDeficientTrendError,
+    UnsupportedKernelError,
+)
+from gprat.kernels import Instruction, Program, PythonProgram
+from gprat.planning import auto_tile_size
 
 __all__ = ["CpuEngine", "CpuPosterior"]
 
 _Result = TypeVar("_Result")
 
-_POSTERIORS: dict[Any, Any] = {
-    np.dtype(np.float64): _core.PosteriorFloat64,
-    np.dtype(np.float32): _core.PosteriorFloat32,
-}
-_GRADIENTS: dict[Any, Callable[..., tuple[float, Float64Array, float]]] = {
-    np.dtype(np.float64): _core.log_marginal_likelihood_gradient_float64,
-    np.dtype(np.float32): _core.log_marginal_likelihood_gradient_float32,
+
+@dataclass(frozen=True)
+class _Precision:
+    """The part of the core for one dtype; that for float32 differs in nothing but the dtype."""
+
+    compiled_covariance: type[_core.CompiledCovarianceFloat64]
+    python_covariance: type[_core.PythonCovarianceFloat64]
+    posterior: type[_core.PosteriorFloat64]
+    differentiate: Callable[..., Any]
+    color: Callable[..., FloatArray]
+    color_matrix: Callable[..., FloatArray]
+
+
+_PRECISIONS: dict[Any, Any] = {
+    np.dtype(np.float64): _Precision(
+        _core.CompiledCovarianceFloat64,
+        _core.PythonCovarianceFloat64,
+        _core.PosteriorFloat64,
+        _core.differentiate_float64,
+        _core.color_float64,
+        _core.color_matrix_float64,
+    ),
+    np.dtype(np.float32): _Precision(
+        _core.CompiledCovarianceFloat32,  # type: ignore[arg-type]
+        _core.PythonCovarianceFloat32,  # type: ignore[arg-type]
+        _core.PosteriorFloat32,  # type: ignore[arg-type]
+        _core.differentiate_float32,
+        _core.color_float32,
+        _core.color_matrix_float32,
+    ),
 }
 
 
@@ -36,22 +65,56 @@ class CpuEngine:
         """Return the posterior; its factor is computed when first needed."""
         return CpuPosterior(problem)
 
-    def log_marginal_likelihood_gradient(
-        self, problem: Problem
-    ) -> tuple[float, Float64Array, float]:
-        """Return the log marginal likelihood and its derivatives."""
-        program = problem.program
-        return _call(
+    def differentiate(
+        self, problem: Problem, objective: Objective, inputs: bool = False
+    ) -> Adjoint:
+        """Return the objective and its derivatives."""
+        if inputs:
+            _check_input_derivatives(problem)
+        results = _call(
             problem,
-            _GRADIENTS[problem.X.dtype],
-            _core_program(program.instructions, program.n_parameters, problem.X.shape[1]),
-            program.parameters,
-            program.is_free.view(np.uint8),
+            _PRECISIONS[problem.X.dtype].differentiate,
+            _covariance(problem),
             problem.X,
             problem.Y,
+            problem.basis,
             problem.noise,
             problem.tile_size,
+            objective.value,
+            inputs,
             runtime.threads_for_call(problem.threads),
+        )
+        return Adjoint(*results)
+
+    def color(self, problem: Problem, Z: FloatArray) -> FloatArray:
+        """Return LZ."""
+        return _call(
+            problem,
+            _PRECISIONS[problem.X.dtype].color,
+            _covariance(problem),
+            problem.X,
+            problem.noise,
+            Z,
+            problem.tile_size,
+            runtime.threads_for_call(problem.threads),
+        )
+
+    def color_matrix(
+        self, matrix: FloatArray, jitter: float, Z: FloatArray, threads: int | None
+    ) -> FloatArray:
+        """Return the Cholesky factor of a matrix times Z."""
+        try:
+            return _PRECISIONS[matrix.dtype].color_matrix(  # type: ignore[no-any-return]
+                matrix,
+                np.array([jitter]),
+                Z,
+                auto_tile_size(matrix.shape[0], runtime.processors()),
+                runtime.threads_for_call(threads),
+            )
+        except _core.NotPositiveDefinite as failure:
+            row = failure.args[0]
+        raise NotPositiveDefiniteError(
+            f"the covariance matrix is not positive definite at row {row}.", row
         )
 
 
@@ -60,13 +123,11 @@ class CpuPosterior:
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
-        program = problem.program
-        # The class for float32 differs in nothing but the dtype.
-        self._core: _core.PosteriorFloat64 = _POSTERIORS[problem.X.dtype](
-            _core_program(program.instructions, program.n_parameters, problem.X.shape[1]),
-            program.parameters,
+        self._core: _core.PosteriorFloat64 = _PRECISIONS[problem.X.dtype].posterior(
+            _covariance(problem),
             problem.X,
             problem.Y,
+            problem.basis,
             problem.noise,
             problem.tile_size,
         )
@@ -76,29 +137,48 @@ class CpuPosterior:
         """What was factorised."""
         return self._problem
 
-    def predict_mean(self, X: FloatArray) -> FloatArray:
-        """Return k(X*, X) α."""
-        return self._run(self._core.predict_mean, X)
+    def predict_mean(self, X: FloatArray, basis: FloatArray) -> FloatArray:
+        """Return the mean at each test point."""
+        return self._run(self._core.predict_mean, X, basis)
 
-    def predict_variance(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def predict_variance(self, X: FloatArray, basis: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the mean and the variance at each test point."""
-        return self._run(self._core.predict_variance, X)
+        return self._run(self._core.predict_variance, X, basis)
 
-    def predict_covariance(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def predict_covariance(self, X: FloatArray, basis: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the mean and the covariance between all test points."""
-        return self._run(self._core.predict_covariance, X)
+        return self._run(self._core.predict_covariance, X, basis)
+
+    def predict_gradient(
+        self, X: FloatArray, basis: FloatArray
+    ) -> tuple[Float64Array, Float64Array, Float64Array]:
+        """Return derivatives of mean and variance by the test points."""
+        _check_input_derivatives(self._problem)
+        return self._run(self._core.predict_gradient, X, basis)
 
     def solve(self, B: FloatArray) -> FloatArray:
         """Return K⁻¹B."""
         return self._run(self._core.solve, B)
+
+    def multiply(self, B: FloatArray) -> FloatArray:
+        """Return KB."""
+        return self._run(self._core.multiply, B)
 
     def cholesky(self) -> FloatArray:
         """Return L, dense."""
         return self._run(self._core.cholesky)
 
     def alpha(self) -> FloatArray:
-        """Return K⁻¹Y."""
+        """Return α."""
         return self._run(self._core.alpha)
+
+    def inverse_diagonal(self) -> FloatArray:
+        """Return diag(P)."""
+        return self._run(self._core.inverse_diagonal)
+
+    def trend(self) -> tuple[FloatArray, FloatArray]:
+        """Return the coefficients of the trend and the factor of their precision."""
+        return self._run(self._core.trend)
 
     def log_determinant(self) -> float:
         """Return log|K|."""
@@ -121,23 +201,51 @@ def _call(
         return function(*arguments, **options)
     except _core.NotPositiveDefinite as failure:
         pivot, is_finite = failure.args
+    except _core.RankDeficient as failure:
+        raise RankDeficientTrendError(problem.basis_names, failure.args[0]) from None
     raise _explain(problem, pivot, is_finite)
 
 
 def _explain(problem: Problem, row: int, is_finite: bool) -> NotPositiveDefiniteError:
     program = problem.program
-    core_program = _core_program(program.instructions, program.n_parameters, problem.X.shape[1])
 
     def covariance(A: FloatArray, B: FloatArray) -> Float64Array:
         # In float64 for both dtypes, and between two sets: white noise tells no points apart.
+        points = np.ascontiguousarray(A, dtype=np.float64)
+        others = np.array(B, dtype=np.float64, order="C")
+        if isinstance(program, PythonProgram):
+            return program.covariance(points, others)
         return _core.covariance_float64(
-            core_program,
-            program.parameters,
-            np.ascontiguousarray(A, dtype=np.float64),
-            np.array(B, dtype=np.float64, order="C"),
+            _compiled(program, problem.X.shape[1]), program.parameters, points, others
         )
 
     return explain_failure(problem, row, is_finite, covariance)
+
+
+def _check_input_derivatives(problem: Problem) -> None:
+    if isinstance(problem.program, PythonProgram):
+        raise UnsupportedKernelError(
+            "derivatives by the inputs need a compiled kernel; this one is evaluated in Python, "
+            f"because {problem.program.reason}."
+        )
+
+
+def _covariance(problem: Problem) -> _core.CovarianceFloat64:
+    """Hand a kernel with its hyperparameters to the core."""
+    precision, program = _PRECISIONS[problem.X.dtype], problem.program
+    if isinstance(program, PythonProgram):
+        covariance: _core.CovarianceFloat64 = precision.python_covariance(
+            *_callbacks(program), program.n_parameters
+        )
+        return covariance
+    compiled: _core.CovarianceFloat64 = precision.compiled_covariance(
+        _compiled(program, problem.X.shape[1]), program.parameters, program.is_free.view(np.uint8)
+    )
+    return compiled
+
+
+def _compiled(program: Program, n_features: int) -> _core.Program:
+    return _core_program(program.instructions, program.n_parameters, n_features)
 
 
 @lru_cache(maxsize=256)
@@ -145,12 +253,35 @@ def _core_program(
     instructions: tuple[Instruction, ...], n_parameters: int, n_features: int
 ) -> _core.Program:
     """Hand a program's structure to the core; hyperparameters are given with each call."""
-    opcodes, first_parameter, parameter_count, exponent = zip(*instructions, strict=True)
     return _core.Program(
-        np.array(opcodes, dtype=np.int32),
-        np.array(first_parameter, dtype=np.int64),
-        np.array(parameter_count, dtype=np.int64),
-        np.array(exponent, dtype=np.float64),
+        [
+            (int(i.opcode), list(i.parameters), list(i.features), i.constant, i.reciprocal)
+            for i in instructions
+        ],
         n_parameters,
         n_features,
     )
+
+
+def _callbacks(program: PythonProgram) -> tuple[Callable[..., Any], ...]:
+    """Return what the core calls for the blocks of a kernel that is evaluated in Python."""
+
+    def pair(
+        first_row: int, rows: FloatArray, first_column: int, columns: FloatArray, same_set: bool
+    ) -> tuple[Float64Array, Float64Array | None]:
+        # Blocks of one set are either the same points or have none in common.
+        is_same = same_set and first_row == first_column
+        A = np.asarray(rows, dtype=np.float64)
+        return A, None if is_same else np.asarray(columns, dtype=np.float64)
+
+    def evaluate(*block: Any) -> Float64Array:
+        return program.covariance(*pair(*block))
+
+    def diagonal(points: FloatArray) -> Float64Array:
+        return program.diagonal(np.asarray(points, dtype=np.float64))
+
+    def gradient(*block_and_weights: Any) -> Float64Array:
+        *block, weights = block_and_weights
+        return program.contract_gradient(*pair(*block), np.asarray(weights, dtype=np.float64))
+
+    return evaluate, diagonal, gradient

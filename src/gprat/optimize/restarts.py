@@ -7,16 +7,15 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
-from typing import Any
 
 import numpy as np
 
-from gprat.exceptions import InvalidInputError, NotPositiveDefiniteError, UnsupportedTypeError
+from gprat.exceptions import InvalidInputError, NotPositiveDefiniteError
 from gprat.optimize.base import Iteration, Stopped
 from gprat.optimize.checkpoint import Plan
 from gprat.optimize.task import TrainingTask
 
-__all__ = ["Relay", "all_failed", "check_random_state", "concurrency", "draw_plan", "run_jobs"]
+__all__ = ["Relay", "all_failed", "concurrency", "draw_plan", "run_jobs"]
 
 # Of the physical memory.
 _SHARE_OF_MEMORY = 4
@@ -25,21 +24,6 @@ _PATIENCE = 0.1
 
 # What is to be done, with a function that calls the callback.
 Job = Callable[[Callable[[Iteration], object]], None]
-
-
-def check_random_state(random_state: Any) -> np.random.Generator:
-    """Return a generator from None, a seed, a Generator or a RandomState, which moves on."""
-    if isinstance(random_state, np.random.Generator):
-        return random_state
-    if isinstance(random_state, np.random.RandomState):
-        return np.random.default_rng(random_state.randint(2**32, size=4, dtype=np.uint32))
-    try:
-        return np.random.default_rng(random_state)
-    except (TypeError, ValueError):
-        raise UnsupportedTypeError(
-            "random_state must be None, a whole number that is not negative, a "
-            f"numpy.random.Generator or a RandomState, got {random_state!r}."
-        ) from None
 
 
 def draw_plan(task: TrainingTask, n_restarts: int, rng: np.random.Generator) -> Plan:

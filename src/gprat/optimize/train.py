@@ -24,7 +24,6 @@ from gprat.optimize.registry import describe, get_optimizer
 from gprat.optimize.report import TrainingReport
 from gprat.optimize.restarts import (
     all_failed,
-    check_random_state,
     concurrency,
     draw_plan,
     run_jobs,
@@ -146,7 +145,7 @@ def train(
     n_others = _check_n_restarts(n_restarts) if p > 0 else 0
     schedule = check_schedule(warm_start, task.n_rows, p) if p > 0 else ()
     _check_options(callback, progress, memory_limit)
-    rng = check_random_state(random_state)
+    rng = validation.check_random_state(random_state)
     path = check_path(checkpoint, resume)
     identity = Identity(
         names=task.names,

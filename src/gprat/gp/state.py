@@ -1,0 +1,269 @@
+"""What a model holds: data, hyperparameters, and the factor that belongs to them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from gprat import _validation as validation
+from gprat import runtime
+from gprat._hyperparameters import Hyperparameters
+from gprat._validation import Float64Array, FloatArray
+from gprat.engines.base import Objective, Posterior, Problem
+from gprat.engines.registry import get_engine
+from gprat.exceptions import InvalidInputError
+from gprat.gp.data import Data
+from gprat.kernels import RBF, ConstantKernel, Kernel, compile, plain_clone
+from gprat.means import MeanLike, as_mean
+from gprat.noise import make_noise
+from gprat.optimize.adam import Moments
+from gprat.planning import auto_tile_size
+from gprat.priors import Distribution, Priors, as_priors
+
+__all__ = ["ModelState", "NoiseBounds"]
+
+NoiseBounds: TypeAlias = tuple[float, float] | Literal["fixed"]
+
+_THREADS_REMEDY = "Pass how many processors to use, or None for all."
+_TILE_REMEDY = 'Pass the side of a tile, such as 256, or "auto".'
+_OBJECTIVES = {
+    "log_marginal_likelihood": Objective.MARGINAL_LIKELIHOOD,
+    "leave_one_out": Objective.LEAVE_ONE_OUT,
+}
+
+
+class ModelState:
+    """Data, hyperparameters and the kept factor of a model; `gprat.GP` documents the arguments."""
+
+    def __init__(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        kernel: Kernel | None,
+        noise: float | npt.ArrayLike,
+        *,
+        noise_bounds: NoiseBounds,
+        known_noise: npt.ArrayLike | None,
+        noise_groups: npt.ArrayLike | None,
+        mean: MeanLike,
+        priors: Mapping[str, Distribution] | None,
+        objective: str,
+        tile_size: int | Literal["auto"],
+        threads: int | None,
+        dtype: npt.DTypeLike | None,
+    ) -> None:
+        self._dtype = validation.check_dtype(dtype, X)
+        self._X = validation.check_training_inputs(X, self._dtype)
+        n, d = self._X.shape
+        self._Y = validation.check_rows(y, "y", n, self._dtype)
+        self._has_vector_targets = np.ndim(y) == 1
+        self._threads = _check_threads(threads)
+        self._tile_size_is_automatic = isinstance(tile_size, str)
+        self._tile_size = _resolve_tile_size(tile_size, n)
+        self._objective = _check_objective(objective)
+        self._mean = as_mean(mean)
+        self._data = self._make_data()
+
+        self._kernel = _default_kernel() if kernel is None else kernel
+        program = compile(self._kernel, d)
+        self._kernel = plain_clone(self._kernel)
+        log_bounds = validation.check_noise_bounds(noise_bounds)
+        self._hyperparameters = Hyperparameters(
+            program, make_noise(noise, known_noise, noise_groups, n, log_bounds)
+        )
+        self._log_noise_bounds = log_bounds
+        self._priors_by_name = priors
+        self._priors = self._make_priors(self._hyperparameters)
+
+        self._engine = get_engine("cpu")
+        self._posterior: Posterior | None = None
+        self._moments: Moments | None = None
+        # The first guards the state; the second is held while training, when others may predict.
+        self._state_lock = threading.RLock()
+        self._training_lock = threading.RLock()
+
+    # Hyperparameters
+
+    @property
+    def theta(self) -> Float64Array:
+        """The free hyperparameters, shape (p,): the kernel's, then the noise.
+
+        They are logarithms, but for hyperparameters that may be negative, such as the location of
+        a `ChangePoint`, which stand as they are.
+        """
+        return self._hyperparameters.theta
+
+    @theta.setter
+    def theta(self, theta: npt.ArrayLike) -> None:
+        with self._state_lock:
+            hyperparameters = self._at_theta(theta)
+            if hyperparameters is not self._hyperparameters:
+                self._adopt(hyperparameters)
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """Names of the entries of `theta`: scikit-learn's, and "noise_variance" at the end."""
+        return self._hyperparameters.names
+
+    @property
+    def bounds(self) -> Float64Array:
+        """Lower and upper bounds of `theta`, shape (p, 2)."""
+        return self._hyperparameters.bounds
+
+    @property
+    def kernel(self) -> Kernel:
+        """A scikit-learn kernel with the current hyperparameters; a new object each time."""
+        return self._kernel.clone_with_theta(self._hyperparameters.program.theta)
+
+    @property
+    def noise_variance(self) -> float | Float64Array:
+        """Noise variance of the targets, without `known_noise`.
+
+        One number; or a read-only array, with one a group of `noise_groups` in the order of their
+        sorted labels, or with the known one of each row. It may be set to a positive number, which
+        then is trained within `noise_bounds`, or to an array with one a group, or with one for
+        each row, which are fixed.
+        """
+        noise = self._hyperparameters.noise
+        if noise.groups is None and noise.learned.size:
+            return float(noise.learned[0])
+        values = noise.learned if noise.groups is not None else noise.variances
+        return validation.read_only(values)
+
+    @noise_variance.setter
+    def noise_variance(self, variance: float | npt.ArrayLike) -> None:
+        with self._state_lock:
+            old = self._hyperparameters.noise
+            known = old.known if old.learned.size else None
+            groups = None if old.groups is None else np.array(old.labels)[old.groups]
+            n, bounds = self._X.shape[0], self._log_noise_bounds
+            noise = make_noise(variance, known, groups, n, bounds, "noise_variance")
+            hyperparameters = Hyperparameters(self._hyperparameters.program, noise)
+            self._priors = self._make_priors(hyperparameters)
+            self._adopt(hyperparameters)
+
+    # Data and resources
+
+    @property
+    def X(self) -> FloatArray:
+        """Training inputs, shape (n, d): a read-only view."""
+        return validation.read_only(self._X)
+
+    @property
+    def y(self) -> FloatArray:
+        """Training targets, shape (n,) or (n, k): a read-only view."""
+        return validation.read_only(self._as_targets(self._Y))
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns of the training inputs."""
+        return int(self._X.shape[1])
+
+    @property
+    def tile_size(self) -> int:
+        """Side of the tiles, in [1, n]."""
+        return self._tile_size
+
+    @property
+    def threads(self) -> int | None:
+        """The most threads for this model; None for all that the runtime has."""
+        return self._threads
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Precision of the computation and of the results."""
+        return self._dtype
+
+    # What the other parts of a model build on
+
+    def _make_data(self) -> Data:
+        offset = self._mean.offset(self._X, self._Y.shape[1])
+        targets = self._Y if offset is None else (self._Y - offset).astype(self._dtype)
+        names = self._mean.names(self.n_features)
+        if len(names) > self._X.shape[0]:
+            raise InvalidInputError(
+                f"the mean has {len(names)} coefficients, more than the {self._X.shape[0]} rows of "
+                "X. Use a simpler mean."
+            )
+        return Data(self._X, targets, self._basis_at(self._X), names)
+
+    def _make_priors(self, hyperparameters: Hyperparameters) -> Priors:
+        bounds = finite_bounds(hyperparameters)
+        return as_priors(
+            self._priors_by_name, hyperparameters.names, hyperparameters.is_log, bounds
+        )
+
+    def _basis_at(self, points: FloatArray) -> FloatArray:
+        """Return the basis functions of the trend, shape (m, q), in the model's dtype."""
+        return np.ascontiguousarray(self._mean.basis(points), dtype=self._dtype)
+
+    def _as_targets(self, values: FloatArray) -> FloatArray:
+        """Give an array of shape (m, k) the number of dimensions that the targets have."""
+        return values[:, 0] if self._has_vector_targets else values
+
+    def _problem(self, hyperparameters: Hyperparameters) -> Problem:
+        return self._data.problem(hyperparameters, self._tile_size, self._threads)
+
+    def _factor(self, hyperparameters: Hyperparameters) -> Posterior:
+        """Return the posterior for these hyperparameters; keep it if they are the current ones."""
+        with self._state_lock:
+            if hyperparameters is not self._hyperparameters:
+                return self._engine.factorise(self._problem(hyperparameters))
+            if self._posterior is None:
+                self._posterior = self._engine.factorise(self._problem(hyperparameters))
+            return self._posterior
+
+    def _at_theta(self, theta: npt.ArrayLike | None) -> Hyperparameters:
+        """Return the same object where theta is None or what it already has."""
+        current = self._hyperparameters
+        if theta is None:
+            return current
+        values = validation.check_theta(theta, current.names, current.is_log)
+        return current if (values == current.theta).all() else current.with_theta(values)
+
+    def _adopt(self, hyperparameters: Hyperparameters) -> None:
+        """Make these the current hyperparameters and forget what belonged to the old ones."""
+        with self._state_lock:
+            self._hyperparameters = hyperparameters
+            self._posterior = None
+            self._moments = None
+
+    def _release(self) -> None:
+        """Forget the kept factor: training needs its memory."""
+        with self._state_lock:
+            self._posterior = None
+
+
+def finite_bounds(hyperparameters: Hyperparameters) -> Float64Array:
+    """Return bounds within which theta is valid: those of (0, inf) are not."""
+    limit = validation.LARGEST_LOG
+    is_log = hyperparameters.is_log[:, np.newaxis]
+    bounds = hyperparameters.bounds
+    return np.where(is_log, np.clip(bounds, -limit, limit), np.clip(bounds, -1e150, 1e150))
+
+
+def _default_kernel() -> Kernel:
+    return ConstantKernel(1.0) * RBF(1.0)
+
+
+def _check_objective(objective: Any) -> Objective:
+    if not isinstance(objective, str) or objective not in _OBJECTIVES:
+        names = " or ".join(map(repr, _OBJECTIVES))
+        raise InvalidInputError(f"unknown objective {objective!r}: expected {names}.")
+    return _OBJECTIVES[objective]
+
+
+def _check_threads(threads: int | None) -> int | None:
+    if threads is None:
+        return None
+    return validation.check_positive_integer(threads, "threads", _THREADS_REMEDY)
+
+
+def _resolve_tile_size(tile_size: int | Literal["auto"], n: int) -> int:
+    if isinstance(tile_size, str) and tile_size == "auto":
+        return auto_tile_size(n, runtime.processors())
+    return min(n, validation.check_positive_integer(tile_size, "tile_size", _TILE_REMEDY))

@@ -1,0 +1,326 @@
+"""Training a model: the task that the optimisers are given, and what becomes of their answer."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from scipy.optimize import OptimizeResult
+
+from gprat import _validation as validation
+from gprat import runtime
+from gprat._hyperparameters import Hyperparameters
+from gprat._validation import Float64Array
+from gprat.exceptions import NotPositiveDefiniteError
+from gprat.gp.likelihood import Likelihood
+from gprat.gp.state import finite_bounds
+from gprat.kernels import Program
+from gprat.noise import IntArray
+from gprat.optimize.adam import Moments
+from gprat.optimize.advice import advise
+from gprat.optimize.base import Callback, Objective, Optimizer
+from gprat.optimize.registry import get_optimizer
+from gprat.optimize.report import TrainingReport
+from gprat.optimize.task import TrainingTask
+from gprat.optimize.train import TrainingInterrupted, train
+from gprat.optimize.warm_start import default_schedule
+from gprat.planning import auto_tile_size
+from gprat.priors import positions_of
+
+__all__ = ["Training"]
+
+WarmStart: TypeAlias = Literal["auto"] | Sequence[int] | None
+
+
+class Training(Likelihood):
+    """The part of `gprat.GP` that learns hyperparameters."""
+
+    training_: TrainingReport | None = None
+    """What happened in the last training: prints as a table; see `gprat.plotting.plot_training`."""
+
+    def optimize(
+        self,
+        optimizer: str | Callable[..., Any] = "l-bfgs-b",
+        *,
+        max_iter: int | None = None,
+        learning_rate: float | None = None,
+        schedule: str | Callable[[int, int], float] | None = None,
+        n_restarts: int = 0,
+        random_state: int | np.random.Generator | np.random.RandomState | None = None,
+        warm_start: WarmStart = "auto",
+        fixed: Sequence[str] = (),
+        callback: Callback | None = None,
+        progress: bool | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        resume: bool = False,
+        memory_limit: int | None = None,
+    ) -> OptimizeResult:
+        """Train: minimise the loss over the free hyperparameters, within their bounds.
+
+        The model takes the best hyperparameters that were seen, also when the callback, an error or
+        Ctrl-C ends the training early; `training_` tells what happened. The kept factor is released
+        first. Trial hyperparameters for which the covariance matrix is not positive definite are
+        stepped back from.
+
+        Parameters
+        ----------
+        optimizer : {"l-bfgs-b", "adam"} or callable, default="l-bfgs-b"
+            Quasi-Newton, or gradient descent with momentum, or a function with the signature of
+            scikit-learn's optimisers: ``optimizer(obj_func, initial_theta, bounds)`` returns theta
+            and the loss there; ``obj_func(theta, eval_gradient=True)`` the loss and its gradient.
+        max_iter : int, default=None
+            The most iterations of one run, at least 1; None for 1000 ("l-bfgs-b") or 200 ("adam").
+        learning_rate : float, default=None
+            Only for "adam": length of a first step in each log hyperparameter, positive; None for
+            0.1.
+        schedule : {"constant", "cosine"} or callable, default=None
+            Only for "adam": factor of the learning rate, by iteration; a function takes the
+            iteration, from 0, and `max_iter`. None for "constant".
+        n_restarts : int, default=0
+            Further starts, drawn from the priors, and where there are none uniformly between the
+            bounds, of theta. The best result counts; starts at which the loss does not exist are
+            skipped and reported.
+        random_state : int, Generator, RandomState or None, default=None
+            Seed of the restarts and of the subsets of a warm start. The same seed gives the same
+            result for any number of threads.
+        warm_start : "auto", sequence of int or None, default="auto"
+            Numbers of rows to train on before all rows are used: random subsets, each within the
+            next, each starting from the optimum of the last. The last stage always minimises the
+            full loss to convergence. "auto": for "l-bfgs-b" without `max_iter` from about 2000 rows
+            on; a schedule that is much cheaper than what it saves. None: all rows at once.
+        fixed : sequence of str, default=()
+            Names of hyperparameters (`parameter_names`) that stay as they are this time.
+        callback : callable, default=None
+            Called after each iteration with an object that has the attributes iteration, loss,
+            log_marginal_likelihood, gradient_norm, gradient, theta, stage and start. Training ends
+            if it returns True or raises StopIteration.
+        progress : bool, default=None
+            Whether to show a progress line; None: if standard error is a terminal.
+        checkpoint : path, default=None
+            A file to which every iteration is written, replaced as a whole, so that it is never
+            half-written.
+        resume : bool, default=False
+            Go on from the checkpoint, if there is one, to exactly the result of a training that
+            was not interrupted. Data, model and arguments must be the same.
+        memory_limit : int, default=None
+            The most bytes that restarts which run at the same time may use; None for a quarter of
+            the machine's memory. One run at a time is always allowed.
+
+        Returns
+        -------
+        scipy.optimize.OptimizeResult
+            x (the new theta), fun (the loss there), jac (its gradient), nit, nfev, success, status,
+            message, loss_history (after each iteration).
+
+        Raises
+        ------
+        NotPositiveDefiniteError
+            If the covariance matrix has no Cholesky factor at the start, or at any start.
+        InvalidInputError
+            If there is no such optimiser or hyperparameter, or an option makes no sense.
+        CheckpointError
+            If the checkpoint belongs to another training, is damaged, or cannot be written; or it
+            exists and `resume` is False. The file is left as it is.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gprat import GP
+        >>> X = np.linspace(0.0, 6.0, 40).reshape(-1, 1)
+        >>> y = np.sin(X[:, 0]) + 0.1 * np.cos(50.0 * X[:, 0])
+        >>> gp = GP(X, y)
+        >>> before = gp.loss()
+        >>> result = gp.optimize(n_restarts=2, random_state=0)
+        >>> bool(result.fun < before), len(gp.training_.starts)
+        (True, 3)
+        """
+        options: dict[str, Any] = {**validation.check_training_options(max_iter, learning_rate)}
+        if schedule is not None:
+            options["schedule"] = schedule
+        method = get_optimizer(optimizer, **options)
+        with self._training_lock:
+            active = self._active_positions(fixed)
+            is_default = optimizer == "l-bfgs-b" and max_iter is None
+            return self._train(
+                self._hyperparameters,
+                active,
+                method,
+                n_restarts=n_restarts,
+                random_state=random_state,
+                warm_start=self._resolve_warm_start(warm_start, len(active), is_default),
+                callback=callback,
+                progress=progress,
+                checkpoint=checkpoint,
+                resume=resume,
+                memory_limit=memory_limit,
+            )
+
+    def optimize_step(self, learning_rate: float = 0.1) -> float:
+        """Take one step of Adam.
+
+        The running means of the gradient persist from step to step, until `theta`, `noise_variance`
+        or `optimize` changes the hyperparameters.
+
+        Parameters
+        ----------
+        learning_rate : float, default=0.1
+            Length of a first step in each log hyperparameter, positive.
+
+        Returns
+        -------
+        float
+            The loss before the step.
+
+        Raises
+        ------
+        NotPositiveDefiniteError
+            If the covariance matrix has no Cholesky factor before the step.
+
+        Examples
+        --------
+        >>> from gprat import GP
+        >>> gp = GP([[0.0], [1.0], [2.0]], [0.1, 0.9, 2.1])
+        >>> losses = [gp.optimize_step() for _ in range(20)]
+        >>> losses[-1] < losses[0]
+        True
+        """
+        rate = validation.check_learning_rate(learning_rate)
+        with self._training_lock:
+            self._release()
+            hyperparameters = self._hyperparameters
+            moments = self._moments or Moments(len(hyperparameters.names))
+            loss, gradient = self.loss(eval_gradient=True)
+            lower, upper = finite_bounds(hyperparameters).T
+            theta = hyperparameters.theta + moments.step(gradient, rate)
+            self._adopt(hyperparameters.with_theta(np.clip(theta, lower, upper)))
+            self._moments = moments
+            return loss
+
+    def _train(
+        self, start: Hyperparameters, active: IntArray, method: Optimizer, **options: Any
+    ) -> OptimizeResult:
+        self._release()
+        try:
+            report = train(self._task(start, active), method, **options)
+        except TrainingInterrupted as interruption:
+            # What was reached is kept; then the cause goes on its way.
+            if interruption.report is not None:
+                self._adopt(_at(start, active, interruption.report.theta))
+                self.training_ = interruption.report
+            raise interruption.cause from None
+        self._adopt(_at(start, active, report.theta))
+        self.training_ = self._with_condition(report)
+        return self.training_.to_optimize_result()
+
+    def _with_condition(self, report: TrainingReport) -> TrainingReport:
+        """Add what the factor at the optimum says, which predictions need anyway."""
+        try:
+            condition = self.condition_number()
+        except NotPositiveDefiniteError:  # a model of which nothing is free may have no factor
+            return report
+        report = dataclasses.replace(report, condition=condition)
+        epsilon = float(np.finfo(self._dtype).eps)
+        return dataclasses.replace(report, advice=advise(report, epsilon))
+
+    def _active_positions(self, fixed: Sequence[str]) -> IntArray:
+        """Return the entries of theta that are to be trained."""
+        names = self._hyperparameters.names
+        if isinstance(fixed, str):
+            fixed = (fixed,)
+        left_out = {i for name in fixed for i in positions_of(name, names, "fixed")}
+        return np.array([i for i in range(len(names)) if i not in left_out], dtype=np.intp)
+
+    def _resolve_warm_start(
+        self, warm_start: WarmStart, p: int, is_default: bool
+    ) -> tuple[int, ...] | str | None:
+        if isinstance(warm_start, str) and warm_start == "auto":
+            return default_schedule(self._X.shape[0], p) if is_default else None
+        if warm_start is None or isinstance(warm_start, str):
+            return warm_start  # `train` says what is wrong with other strings
+        return tuple(warm_start)
+
+    def _task(self, start: Hyperparameters, active: IntArray) -> TrainingTask:
+        bounds = finite_bounds(start)[active]
+        theta = np.clip(start.theta[active], bounds[:, 0], bounds[:, 1])
+        return TrainingTask(
+            names=tuple(start.names[i] for i in active),
+            is_log=start.is_log[active],
+            start=theta,
+            bounds=bounds,
+            n_rows=self._X.shape[0],
+            make_objective=lambda rows, threads: self._make_objective(start, active, rows, threads),
+            draw_start=lambda rng: self._priors.draw(rng, finite_bounds(start))[active],
+            bytes_per_evaluation=self._bytes_per_evaluation,
+            threads=self._threads or runtime.processors(),
+            fingerprint=self._fingerprint(start, active),
+        )
+
+    def _make_objective(
+        self,
+        start: Hyperparameters,
+        active: IntArray,
+        rows: IntArray | None,
+        threads: int | None,
+    ) -> Objective:
+        """Return the loss and its gradient as functions of the active entries of theta."""
+        data, tile_size = self._data, self._tile_size
+        if rows is not None:
+            data, start = data.select(rows), start.select(rows)
+            tile_size = min(tile_size, len(rows))
+            if self._tile_size_is_automatic:
+                tile_size = auto_tile_size(len(rows), runtime.processors())
+        allowed = self._threads if threads is None else threads
+
+        def objective(theta: Float64Array) -> tuple[float, Float64Array]:
+            hyperparameters = _at(start, active, theta)
+            prior, prior_gradient = self._priors.log_density(hyperparameters.theta)
+            if prior == -np.inf:
+                return np.inf, np.zeros(len(active))
+            adjoint = self._engine.differentiate(
+                data.problem(hyperparameters, tile_size, allowed), self._objective
+            )
+            gradient = hyperparameters.theta_gradient(adjoint.parameters, adjoint.noise)
+            return -adjoint.value - prior, -(gradient + prior_gradient)[active]
+
+        return objective
+
+    def _bytes_per_evaluation(self, rows: int) -> int:
+        """Return the memory of one lower triangle in tiles, and of the vectors beside it."""
+        columns = 4 * (self._Y.shape[1] + self._data.basis.shape[1]) + 8
+        return int(self._dtype.itemsize) * (rows * (rows + self._tile_size) // 2 + rows * columns)
+
+    def _fingerprint(self, start: Hyperparameters, active: IntArray) -> str:
+        """Return a hash of all that determines the loss, but not of where training starts."""
+        digest = hashlib.sha256()
+        for array in (self._X, self._data.Y, self._data.basis, start.noise.known, active):
+            digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
+        fixed = np.ones(len(start.names), dtype=bool)
+        fixed[active] = False
+        program = start.program
+        structure = program.instructions if isinstance(program, Program) else program.reason
+        described = (
+            self._X.shape,
+            str(self._dtype),
+            structure,
+            repr(self._kernel) if not isinstance(program, Program) else "",
+            program.names,
+            program.parameters[~program.is_free].tolist(),
+            start.theta[fixed].tolist(),
+            None if start.noise.groups is None else start.noise.groups.tolist(),
+            start.noise.learned.tolist() if not start.noise.is_free else start.noise.labels,
+            self._objective.name,
+            self._priors.describe(),
+        )
+        digest.update(repr(described).encode())
+        return digest.hexdigest()
+
+
+def _at(start: Hyperparameters, active: IntArray, theta: Float64Array) -> Hyperparameters:
+    """Return the model with the active entries of theta replaced."""
+    full = start.theta
+    full[active] = theta
+    return start.with_theta(full)

@@ -1,0 +1,137 @@
+"""The noise of the targets: one variance to learn, known ones by row, both, or one a group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from gprat import _validation as validation
+from gprat._validation import Float64Array
+from gprat.exceptions import InvalidInputError
+
+__all__ = ["IntArray", "Noise", "make_noise"]
+
+IntArray: TypeAlias = npt.NDArray[np.intp]
+
+_NAME = "noise_variance"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Noise:
+    """Noise variances: those to be learned, and known ones that are added to them.
+
+    Parameters
+    ----------
+    learned : ndarray of shape (g,), float64
+        One variance for all rows (g = 1), one a group of rows, or none (g = 0).
+    known : ndarray of shape (n,), float64, or None
+        Known variance of each row.
+    groups : ndarray of shape (n,), int, or None
+        Group of each row, in [0, g); None if all rows are one group.
+    labels : tuple
+        The users' names of the groups.
+    log_bounds : tuple of float or None
+        Bounds of the logarithms of the learned variances; None if they are fixed.
+    """
+
+    learned: Float64Array
+    known: Float64Array | None = None
+    groups: IntArray | None = None
+    labels: tuple[object, ...] = ()
+    log_bounds: tuple[float, float] | None = None
+
+    @property
+    def variances(self) -> Float64Array:
+        """What is added to the diagonal: shape (1,) for all rows, or (n,)."""
+        if self.groups is not None:
+            variances = self.learned[self.groups]
+            return variances if self.known is None else variances + self.known
+        if self.known is None:
+            return self.learned
+        return self.known + self.learned[0] if self.learned.size else self.known
+
+    @property
+    def is_one_for_all(self) -> bool:
+        """Whether every row has the same noise, so that new points have it too."""
+        return self.known is None and self.groups is None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether there is something to learn."""
+        return self.log_bounds is not None and self.learned.size > 0
+
+    @property
+    def theta(self) -> Float64Array:
+        """Logarithms of the variances to learn."""
+        return np.log(self.learned) if self.is_free else np.empty(0)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the entries of theta."""
+        if not self.is_free:
+            return ()
+        if self.groups is None:
+            return (_NAME,)
+        return tuple(f"{_NAME}[{label}]" for label in self.labels)
+
+    @property
+    def bounds(self) -> Float64Array:
+        """Lower and upper bounds of theta, shape (g, 2)."""
+        if self.log_bounds is None or not self.is_free:
+            return np.empty((0, 2))
+        return np.tile(self.log_bounds, (self.learned.size, 1))
+
+    def with_theta(self, theta: Float64Array) -> Noise:
+        """Return the same noise at another theta."""
+        return replace(self, learned=np.exp(theta)) if self.is_free else self
+
+    def theta_gradient(self, by_row: Float64Array) -> Float64Array:
+        """Turn derivatives by the noise variance of each row, shape (n,), into those by theta."""
+        if not self.is_free:
+            return np.empty(0)
+        if self.groups is None:
+            return np.asarray(self.learned * by_row.sum())
+        return self.learned * np.bincount(self.groups, by_row, minlength=self.learned.size)
+
+    def select(self, rows: IntArray) -> Noise:
+        """Return the noise of some of the rows."""
+        return replace(
+            self,
+            known=None if self.known is None else self.known[rows],
+            groups=None if self.groups is None else self.groups[rows],
+        )
+
+
+def make_noise(
+    noise: Any,
+    known: Any,
+    groups: Any,
+    n: int,
+    log_bounds: tuple[float, float] | None,
+    name: str = "noise",
+) -> Noise:
+    """Build the noise from what users pass; see `gprat.GP`.
+
+    Raises
+    ------
+    InvalidInputError
+        If the arguments contradict each other, or a value or a shape makes no sense.
+    """
+    variances = validation.check_known_noise(known, n)
+    if groups is None:
+        learned, is_one_for_all = validation.check_noise(noise, n, name)
+        if is_one_for_all:
+            return Noise(learned, variances, log_bounds=log_bounds)
+        if variances is not None:
+            raise InvalidInputError(
+                f"{name} has one variance for each row, and known_noise too. Pass one of them, or "
+                f"one number to learn as {name}."
+            )
+        return Noise(np.empty(0), learned)
+    labels, index = validation.check_noise_groups(groups, n)
+    learned, _ = validation.check_noise(noise, len(labels), name)
+    learned = np.broadcast_to(learned, len(labels))
+    return Noise(learned, variances, index, labels, log_bounds)
