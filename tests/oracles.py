@@ -80,6 +80,53 @@ def predict(kernel, X, Y, noise, Xs):
     return mean, variance, covariance(kernel, Xs) - V.T @ V
 
 
+class Dense:
+    """A model with a trend as R&W 2006, section 2.7 writes it, by dense matrices.
+
+    H (n, q) holds the basis functions at the training points; with q = 0 there is no trend.
+    """
+
+    def __init__(self, kernel, X, Y, noise, H):
+        self.kernel, self.X, self.Y, self.H = kernel, X, _as_columns(Y), H
+        self.n, self.k = self.Y.shape
+        self.q = H.shape[1]
+        self.noise = np.broadcast_to(noise, self.n)
+        self.K = _noisy_covariance(kernel, X, self.noise)
+        self.inverse = np.linalg.inv(self.K)
+        self.A = H.T @ self.inverse @ H
+        self.beta = np.linalg.solve(self.A, H.T @ self.inverse @ self.Y)
+        # P y = K⁻¹(y − Hβ): what is left once the trend is projected out.
+        self.P = self.inverse - self.inverse @ H @ np.linalg.solve(self.A, H.T @ self.inverse)
+        self.alpha = self.P @ self.Y
+
+    def log_marginal_likelihood(self):
+        """Equation 2.45, summed over the outputs."""
+        determinants = np.linalg.slogdet(self.K)[1] + np.linalg.slogdet(self.A)[1]
+        constant = (self.n - self.q) * np.log(2 * np.pi)
+        return -0.5 * np.sum(self.Y * self.alpha) - 0.5 * self.k * (determinants + constant)
+
+    def leave_one_out(self):
+        """Means (n, k), variances (n,) and log densities (n, k) by refitting n times."""
+        mean, variance = np.empty((self.n, self.k)), np.empty(self.n)
+        for i in range(self.n):
+            rest = np.arange(self.n) != i
+            model = Dense(self.kernel, self.X[rest], self.Y[rest], self.noise[rest], self.H[rest])
+            mean[[i]], variance[[i]], _ = model.predict(self.X[[i]], self.H[[i]])
+        variance += self.noise
+        residual = (self.Y - mean) / np.sqrt(variance)[:, None]
+        return mean, variance, -0.5 * (residual**2 + np.log(2 * np.pi * variance)[:, None])
+
+    def predict(self, Xs, Hs):
+        """Mean (m, k), variance (m,) and covariance (m, m): equations 2.41 and 2.42."""
+        Ks = covariance(self.kernel, self.X, Xs)
+        R = Hs - Ks.T @ self.inverse @ self.H
+        mean = Ks.T @ self.inverse @ (self.Y - self.H @ self.beta) + Hs @ self.beta
+        # White noise tells a point apart from all others but itself.
+        prior = covariance(self.kernel, Xs)
+        cov = prior - Ks.T @ self.inverse @ Ks + R @ np.linalg.solve(self.A, R.T)
+        return mean, np.diag(cov).copy(), cov
+
+
 def evaluate_program(program, X, Z=None):
     """K(X, X), or K(X, Z), by interpreting a kernel program."""
     stack = []

@@ -4,14 +4,20 @@ Errors of a backward stable method are bounded by ε times the condition number 
 what results are allowed to differ by.
 """
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy.linalg import cho_factor, cho_solve
 
 import oracles
-from gprat.engines.base import Problem
+from gprat.engines.base import Objective, Problem
 from gprat.engines.registry import get_engine
-from gprat.exceptions import InvalidInputError, NotPositiveDefiniteError
+from gprat.exceptions import (
+    InvalidInputError,
+    NotPositiveDefiniteError,
+    RankDeficientTrendError,
+)
 from gprat.kernels import RBF, compile
 
 N, M, D, K = 47, 13, 2, 3
@@ -20,16 +26,23 @@ N, M, D, K = 47, 13, 2, 3
 class Case:
     """A problem for the engine, and what the dense reference says about it."""
 
-    def __init__(self, kernel, dtype, seed, tile_size=16, threads=2, noise=None):
+    def __init__(self, kernel, dtype, seed, tile_size=16, threads=2, noise=None, q=0):
         rng = np.random.default_rng(seed)
         X, Y, Xs = oracles.random_problem(rng, N, M, D, K)
         # The reference sees the same rounded numbers as the engine.
         self.X, self.Y, self.Xs = X.astype(dtype), Y.astype(dtype), Xs.astype(dtype)
+        self.H, self.Hs = trend(self.X, q), trend(self.Xs, q)
         self.B = rng.normal(size=(N, 2)).astype(dtype)
         self.kernel = kernel
         self.noise = np.array([0.2]) if noise is None else noise
-        self.problem = Problem(self.X, self.Y, compile(kernel, D), self.noise, tile_size, threads)
-        self.covariance = kernel(self.X.astype(float)) + np.diag(np.broadcast_to(self.noise, N))
+        names = tuple(f"h{i}" for i in range(q))
+        program = compile(kernel, D)
+        self.problem = Problem(
+            self.X, self.Y, self.H, names, program, self.noise, tile_size, threads
+        )
+        X, Y, H = as_double(self.X, self.Y, self.H)
+        self.dense = oracles.Dense(kernel, X, Y, self.noise, H)
+        self.covariance = self.dense.K
         self.tolerance = 10 * np.finfo(dtype).eps * np.linalg.cond(self.covariance)
 
     def assert_close(self, actual, expected, scale=None):
@@ -38,6 +51,12 @@ class Case:
         size = np.abs(expected).max(initial=0.0) if scale is None else scale
         assert np.shape(actual) == expected.shape
         assert np.abs(actual - expected).max(initial=0.0) <= self.tolerance * size
+
+
+def trend(X, q):
+    """The first q of 1, the features and a wave, as basis functions."""
+    columns = [np.ones(len(X)), *X.T, np.sin(3 * X[:, 0])]
+    return np.ascontiguousarray(np.stack(columns, axis=1)[:, :q], dtype=X.dtype)
 
 
 @pytest.fixture(params=["cpu"])
@@ -75,88 +94,181 @@ def test_linear_algebra(engine, case):
     posterior = engine.factorise(case.problem)
     factor = cho_factor(case.covariance)
     case.assert_close(posterior.solve(case.B), cho_solve(factor, case.B.astype(float)))
-    case.assert_close(posterior.alpha(), cho_solve(factor, case.Y.astype(float)))
+    case.assert_close(posterior.multiply(case.B), case.covariance @ case.B.astype(float))
     case.assert_close(posterior.log_determinant(), np.linalg.slogdet(case.covariance)[1], N)
+    L = posterior.cholesky().astype(float)
+    case.assert_close(engine.color(case.problem, case.B), L @ case.B.astype(float))
 
 
-def test_prediction(engine, case):
-    mean, variance, covariance = oracles.predict(
-        case.kernel, *as_double(case.X, case.Y), case.noise, case.Xs.astype(float)
-    )
-    prior = case.kernel.diag(case.Xs.astype(float)).max()
+@pytest.mark.parametrize("q", [0, 1, 4])
+def test_trend(engine, kernel, dtype, q):
+    case = Case(kernel, dtype, seed=4, q=q)
     posterior = engine.factorise(case.problem)
-    case.assert_close(posterior.predict_mean(case.Xs), mean)
-    for actual, expected in zip(posterior.predict_variance(case.Xs), (mean, variance), strict=True):
-        case.assert_close(actual, expected, scale=max(prior, np.abs(mean).max()))
-    for actual, expected in zip(
-        posterior.predict_covariance(case.Xs), (mean, covariance), strict=True
-    ):
-        case.assert_close(actual, expected, scale=max(prior, np.abs(mean).max()))
+    coefficients, R = posterior.trend()
+    A = case.dense.A
+    size = max(1.0, np.linalg.cond(A)) if q else 1.0
+    case.assert_close(posterior.alpha(), case.dense.alpha, size * np.abs(case.dense.alpha).max())
+    case.assert_close(coefficients, case.dense.beta, size * np.abs(case.dense.beta).max(initial=0))
+    case.assert_close(R.T.astype(float) @ R, A, size * np.abs(A).max(initial=0.0))
+    assert np.array_equal(R, np.triu(R))
+    largest = np.diag(case.dense.inverse).max()
+    case.assert_close(posterior.inverse_diagonal(), np.diag(case.dense.P), size * largest)
+
+
+@pytest.mark.parametrize("q", [0, 1, 4])
+def test_prediction(engine, kernel, dtype, q):
+    case = Case(kernel, dtype, seed=1, q=q)
+    mean, variance, covariance = case.dense.predict(*as_double(case.Xs, case.Hs))
+    scale = max(1.0, np.abs(covariance).max(), np.abs(mean).max(), np.abs(case.dense.K).max())
+    posterior = engine.factorise(case.problem)
+    case.assert_close(posterior.predict_mean(case.Xs, case.Hs), mean, scale)
+    with_variance = posterior.predict_variance(case.Xs, case.Hs)
+    for actual, expected in zip(with_variance, (mean, variance), strict=True):
+        case.assert_close(actual, expected, scale)
+    with_covariance = posterior.predict_covariance(case.Xs, case.Hs)
+    for actual, expected in zip(with_covariance, (mean, covariance), strict=True):
+        case.assert_close(actual, expected, scale)
         assert actual.dtype == case.X.dtype
 
 
+def central_differences(function, at, step=1e-4):
+    """Derivatives of a function by every entry of an array, to fourth order."""
+    derivatives = np.empty(at.shape)
+    for index in np.ndindex(at.shape):
+        values = []
+        for multiple in (1, -1, 2, -2):
+            moved = at.copy()
+            moved[index] += multiple * step
+            values.append(function(moved))
+        derivatives[index] = (8 * (values[0] - values[1]) - (values[2] - values[3])) / (12 * step)
+    return derivatives
+
+
+@pytest.mark.parametrize("q", [0, 3])
+@pytest.mark.parametrize("objective", list(Objective))
 @pytest.mark.parametrize("noise", [None, np.linspace(0.1, 0.5, N)], ids=["scalar", "per row"])
-def test_likelihood_and_gradient(engine, kernel, dtype, noise):
-    case = Case(kernel, dtype, seed=2, noise=noise)
-    value, gradient, noise_gradient = oracles.log_marginal_likelihood(
-        case.kernel, *as_double(case.X, case.Y), case.noise, eval_gradient=True
+def test_objective_and_its_adjoint(engine, kernel, dtype, noise, objective, q):
+    case = Case(kernel, dtype, seed=2, noise=noise, q=q)
+    is_likelihood = objective is Objective.MARGINAL_LIKELIHOOD
+
+    X, given, H = as_double(case.X, case.Y, case.H)
+
+    def value(kernel=kernel, Y=given, noise=case.noise):
+        model = oracles.Dense(kernel, X, Y, noise, H)
+        if is_likelihood:
+            return model.log_marginal_likelihood()
+        s = np.diag(model.P)[:, None]
+        return np.sum(0.5 * np.log(s) - 0.5 * model.alpha**2 / s) - 0.5 * N * K * np.log(2 * np.pi)
+
+    adjoint = engine.differentiate(case.problem, objective)
+    expected = value()
+    scale = max(abs(expected), N * K)
+    case.assert_close(adjoint.value, expected, scale)
+    if is_likelihood:
+        likelihood = engine.factorise(case.problem).log_marginal_likelihood()
+        case.assert_close(likelihood, expected, scale)
+    else:
+        assert np.isclose(expected, case.dense.leave_one_out()[2].sum())
+    by_theta = central_differences(
+        lambda theta: value(kernel.clone_with_theta(theta)), kernel.theta
     )
-    scale = max(abs(value), N * K)
-    case.assert_close(engine.factorise(case.problem).log_marginal_likelihood(), value, scale)
-    actual, full_gradient, actual_noise = engine.log_marginal_likelihood_gradient(case.problem)
-    case.assert_close(actual, value, scale)
     program = case.problem.program
-    assert full_gradient.dtype == np.float64
-    assert full_gradient.shape == (program.n_parameters,)
-    assert not full_gradient[~program.is_free].any()
-    case.assert_close(program.theta_gradient(full_gradient), gradient, scale)
-    case.assert_close(actual_noise, noise_gradient, scale)
+    assert adjoint.parameters.dtype == np.float64
+    tolerance = max(case.tolerance, 1e-8)
+    got = program.theta_gradient(adjoint.parameters)
+    assert np.abs(got - by_theta).max(initial=0.0) <= 20 * tolerance * scale
+    rows = slice(0, N, 9)
+    noises = np.broadcast_to(case.noise, N).copy()
+
+    def with_noise(part):
+        changed = noises.copy()
+        changed[rows] = part
+        return value(noise=changed)
+
+    by_noise = central_differences(with_noise, noises[rows])
+    assert np.abs(adjoint.noise[rows] - by_noise).max() <= 50 * tolerance * scale
+    by_target = central_differences(lambda y: value(Y=np.vstack([y, given[1:]])), given[:1])
+    assert np.abs(adjoint.targets[:1] - by_target).max() <= 20 * tolerance * scale
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_random_kernels(engine, dtype, seed):
-    rng = np.random.default_rng(seed)
-    case = Case(oracles.random_kernel(rng, D, depth=3), dtype, seed)
-    mean, variance, _ = oracles.predict(
-        case.kernel, *as_double(case.X, case.Y), case.noise, case.Xs.astype(float)
-    )
-    value, gradient, _ = oracles.log_marginal_likelihood(
-        case.kernel, *as_double(case.X, case.Y), case.noise, eval_gradient=True
-    )
-    scale = max(np.abs(mean).max(), case.kernel.diag(case.Xs.astype(float)).max())
-    actual_mean, actual_variance = engine.factorise(case.problem).predict_variance(case.Xs)
-    case.assert_close(actual_mean, mean, scale)
-    case.assert_close(actual_variance, variance, scale)
-    actual, full_gradient, _ = engine.log_marginal_likelihood_gradient(case.problem)
-    case.assert_close(actual, value, scale=max(abs(value), N * K))
-    actual_gradient = case.problem.program.theta_gradient(full_gradient)
-    case.assert_close(actual_gradient, gradient, scale=max(abs(value), N * K))
+@pytest.mark.parametrize("q", [0, 3])
+def test_derivatives_by_inputs(engine, kernel, q):
+    case = Case(kernel, np.float64, seed=5, q=q)
+    adjoint = engine.differentiate(case.problem, Objective.MARGINAL_LIKELIHOOD, inputs=True)
+    rows = slice(0, N, 11)
+
+    def by_input(part):
+        X = case.X.copy()
+        X[rows] = part
+        return oracles.Dense(kernel, X, case.Y, case.noise, case.H).log_marginal_likelihood()
+
+    def by_basis(part):
+        H = case.H.copy()
+        H[rows] = part
+        return oracles.Dense(kernel, case.X, case.Y, case.noise, H).log_marginal_likelihood()
+
+    scale = max(1.0, np.abs(adjoint.inputs).max())
+    expected = central_differences(by_input, case.X[rows])
+    assert np.allclose(adjoint.inputs[rows], expected, atol=1e-6 * scale)
+    assert adjoint.basis.shape == (N, q)
+    expected = central_differences(by_basis, case.H[rows])
+    assert np.allclose(adjoint.basis[rows], expected, atol=1e-6 * scale)
+
+
+@pytest.mark.parametrize("q", [0, 3])
+def test_derivatives_of_predictions(engine, kernel, q):
+    case = Case(kernel, np.float64, seed=7, q=q)
+    posterior, predict = engine.factorise(case.problem), case.dense.predict
+    by_mean, by_variance, by_h = posterior.predict_gradient(case.Xs, case.Hs)
+    assert by_mean.shape == (M, K, D)
+    for i in (0, 5, M - 1):
+        x, h = case.Xs[[i]], case.Hs[[i]]
+        for o in range(K):
+            expected = central_differences(lambda x, o=o, h=h: predict(x, h)[0][0, o], x)
+            assert np.allclose(by_mean[i, o], expected, atol=1e-6)
+        expected = central_differences(lambda x, h=h: predict(x, h)[1][0], x)
+        assert np.allclose(by_variance[i], expected, atol=1e-6)
+        expected = central_differences(lambda h, x=x: predict(x, h)[1][0], h)
+        assert np.allclose(by_h[i], expected, atol=1e-6)
 
 
 def everything(engine, case):
     """All results of an engine for one problem."""
     posterior = engine.factorise(case.problem)
-    value, gradient, noise_gradient = engine.log_marginal_likelihood_gradient(case.problem)
+    likelihood = engine.differentiate(case.problem, Objective.MARGINAL_LIKELIHOOD, inputs=True)
+    loo = engine.differentiate(case.problem, Objective.LEAVE_ONE_OUT)
     return [
-        posterior.predict_mean(case.Xs),
-        *posterior.predict_variance(case.Xs),
-        *posterior.predict_covariance(case.Xs),
+        posterior.predict_mean(case.Xs, case.Hs),
+        *posterior.predict_variance(case.Xs, case.Hs),
+        *posterior.predict_covariance(case.Xs, case.Hs),
+        *posterior.predict_gradient(case.Xs, case.Hs),
         posterior.solve(case.B),
+        posterior.multiply(case.B),
+        engine.color(case.problem, case.B),
         posterior.cholesky(),
         posterior.alpha(),
+        posterior.inverse_diagonal(),
+        *posterior.trend(),
         np.array([posterior.log_determinant(), posterior.log_marginal_likelihood()]),
-        np.array([value, noise_gradient, *gradient]),
+        *(
+            np.atleast_1d(value)
+            for adjoint in (likelihood, loo)
+            for value in (adjoint.value, adjoint.parameters, adjoint.noise, adjoint.targets)
+        ),
+        likelihood.inputs,
+        likelihood.basis,
     ]
 
 
 @pytest.mark.parametrize("tile_size", [1, 7, 16, 46, 47, 64])
 def test_results_do_not_depend_on_tiles_or_threads(engine, dtype, tile_size):
     kernel = 1.5 * RBF([0.7, 1.3])
-    reference = everything(engine, Case(kernel, dtype, seed=3, tile_size=N, threads=1))
-    cases = [Case(kernel, dtype, 3, tile_size, threads) for threads in (1, 2, 4)]
+    reference = everything(engine, Case(kernel, dtype, seed=3, tile_size=N, threads=1, q=3))
+    cases = [Case(kernel, dtype, 3, tile_size, threads, q=3) for threads in (1, 2, 4)]
     results = [everything(engine, case) for case in cases]
     for expected, *per_thread_count in zip(reference, *results, strict=True):
-        cases[0].assert_close(per_thread_count[0], expected, max(1.0, np.abs(expected).max()))
+        size = 20 * max(1.0, np.abs(expected).max(initial=0.0))
+        cases[0].assert_close(per_thread_count[0], expected, size)
         # Bitwise: the order of additions is part of the contract.
         assert all(np.array_equal(per_thread_count[0], other) for other in per_thread_count[1:])
 
@@ -164,15 +276,41 @@ def test_results_do_not_depend_on_tiles_or_threads(engine, dtype, tile_size):
 def test_failed_factorisation_says_where(engine, dtype):
     # So far apart that rounding plays no part: the last pivot is exactly zero.
     X = np.array([[0.0], [100.0], [200.0], [100.0]], dtype=dtype)
-    problem = Problem(X, X, compile(RBF(), 1), np.array([1e-300]), 4, 1)
+    problem = Problem(X, X, X[:, :0], (), compile(RBF(), 1), np.array([1e-300]), 4, 1)
     for call in (
         engine.factorise(problem).log_marginal_likelihood,
-        lambda: engine.log_marginal_likelihood_gradient(problem),
+        lambda: engine.differentiate(problem, Objective.MARGINAL_LIKELIHOOD),
+        lambda: engine.differentiate(problem, Objective.LEAVE_ONE_OUT),
     ):
         with pytest.raises(NotPositiveDefiniteError) as failure:
             call()
         assert failure.value.row == 3
         assert failure.value.near_duplicates == (1,)
+
+
+def test_dependent_basis_functions_are_named(engine, dtype):
+    case = Case(RBF(), dtype, seed=6, q=3)
+    H = np.ascontiguousarray(np.hstack([case.H, 2 * case.H[:, :1] - case.H[:, 1:2]]))
+    problem = dataclasses.replace(case.problem, basis=H, basis_names=("a", "b", "c", "d"))
+    for call in (
+        engine.factorise(problem).alpha,
+        lambda: engine.differentiate(problem, Objective.MARGINAL_LIKELIHOOD),
+    ):
+        with pytest.raises(RankDeficientTrendError, match="function d is a linear") as failure:
+            call()
+        assert failure.value.column == 3
+
+
+def test_a_matrix_colours_noise(engine, dtype):
+    A = np.random.default_rng(8).normal(size=(M, M))
+    matrix = (A @ A.T + np.eye(M)).astype(dtype)
+    Z = np.random.default_rng(9).normal(size=(M, 4)).astype(dtype)
+    expected = np.linalg.cholesky(matrix.astype(float) + 0.5 * np.eye(M)) @ Z
+    tolerance = 100 * np.finfo(dtype).eps
+    assert np.allclose(engine.color_matrix(matrix, 0.5, Z, 2), expected, tolerance, tolerance)
+    matrix[3] = matrix[:, 3] = 0.0
+    with pytest.raises(NotPositiveDefiniteError, match="row 3"):
+        engine.color_matrix(matrix, 0.0, Z, 2)
 
 
 def test_unknown_engine_is_refused():
