@@ -6,11 +6,19 @@ import pytest
 from gprat import runtime
 from gprat.kernels import (
     RBF,
+    ActiveDims,
+    ArcCosine,
+    ChangePoint,
     ConstantKernel,
+    Cosine,
     DotProduct,
     ExpSineSquared,
+    Linear,
     Matern,
+    Periodic,
+    Polynomial,
     RationalQuadratic,
+    SpectralMixture,
     WhiteKernel,
 )
 
@@ -29,6 +37,16 @@ KERNELS = [
     ConstantKernel(2.5) * RBF(1.1) + WhiteKernel(0.3),
     ConstantKernel(0.4, constant_value_bounds="fixed") * Matern(0.9, nu=2.5) + DotProduct(1.2),
     (RBF([1.0, 3.0]) + DotProduct(0.3)) ** 2 + WhiteKernel(0.1, noise_level_bounds="fixed"),
+    RationalQuadratic([0.9, 1.6], 0.4),
+    Periodic([1.2, 2.0], [3.0, 4.5]),
+    Linear([0.5, 1.5], [0.3, -0.4], centre_bounds=(-2.0, 2.0)) + RBF(1.5),
+    Polynomial(2, variance=0.7, offset=0.9),
+    Cosine([2.0, 3.0]) * RBF(1.4),
+    ArcCosine(0, [0.6, 1.4], 0.8),
+    ArcCosine(1) + ArcCosine(2, 0.5, 0.3),
+    ActiveDims(Matern(0.8, nu=3.7), [1]) * ActiveDims(Periodic(1.1, 2.5), [0]),
+    ChangePoint(RBF([0.6, 1.2]), 2.0 * Matern(nu=1.5), location=-0.1, width=0.4, feature=1),
+    SpectralMixture([0.7, 0.4], [[0.2, 0.1], [0.3, 0.4]], [[0.1, 0.2], [0.15, 0.1]]),
     RBF(2.0) * (RationalQuadratic(1.1, 0.8) + ConstantKernel(0.5) * ExpSineSquared(1.5, 9.0))
     + 0.2 * Matern(0.6, nu=0.5),
 ]

@@ -34,6 +34,12 @@ def gp(data):
 # Agreement
 
 
+def gradient_tolerance(kernel):
+    # scikit-learn differentiates Matern kernels of any smoothness by crude differences.
+    tolerance = 1e-4 if "nu=3.7" in str(kernel) else 1e-8
+    return {"rtol": tolerance, "atol": tolerance}
+
+
 def test_agreement_with_scikit_learn(kernel, data):
     X, Y, Xs = data
     y = Y[:, 0]
@@ -44,7 +50,7 @@ def test_agreement_with_scikit_learn(kernel, data):
     value, gradient = gp.log_marginal_likelihood(eval_gradient=True)
     peer_value, peer_gradient = peer.log_marginal_likelihood(kernel.theta, eval_gradient=True)
     assert np.isclose(value, peer_value, rtol=1e-11)
-    assert np.allclose(gradient[:-1], peer_gradient, rtol=1e-8, atol=1e-8)
+    assert np.allclose(gradient[:-1], peer_gradient, **gradient_tolerance(kernel))
     assert gp.log_marginal_likelihood() == pytest.approx(value, rel=1e-12)
     assert gp.loss() == -gp.log_marginal_likelihood()
 
@@ -72,7 +78,8 @@ def test_likelihood_at_another_theta_is_that_of_another_model(kernel, data, rng)
     )
     assert np.isclose(value, expected, rtol=1e-11)
     assert np.isclose(gp.log_marginal_likelihood(theta), expected, rtol=1e-11)
-    assert np.allclose(gradient, [*kernel_gradient, noise_gradient], rtol=1e-8, atol=1e-8)
+    expected = [*kernel_gradient, noise_gradient]
+    assert np.allclose(gradient, expected, **gradient_tolerance(kernel))
 
 
 def test_gradient_is_that_of_the_likelihood(kernel, data):
@@ -308,8 +315,8 @@ class CountingEngine:
         self.n_factors += 1
         return self.engine.factorise(problem)
 
-    def log_marginal_likelihood_gradient(self, problem):
-        return self.engine.log_marginal_likelihood_gradient(problem)
+    def differentiate(self, *arguments, **options):
+        return self.engine.differentiate(*arguments, **options)
 
 
 def test_factor_is_kept_until_hyperparameters_change(gp, data):
@@ -330,8 +337,10 @@ def test_factor_is_kept_until_hyperparameters_change(gp, data):
     gp.predict(Xs)
     assert engine.n_factors == 4
     gp.optimize(max_iter=2)
+    gp.predict(Xs)
+    assert engine.n_factors == 5, "that of the optimum, for its condition, serves predictions"
     gp.optimize_step()
-    assert engine.n_factors == 4, "training needs no kept factor"
+    assert engine.n_factors == 5, "training needs no kept factor"
     assert gp._posterior is None, "and does without its memory"
 
 

@@ -174,10 +174,9 @@ def _differentiate(distribution: Distribution, theta: float, is_log: bool) -> tu
         if np.isfinite(values).all() or not np.isfinite(values[-1]):
             break
         step *= 0.1  # the stencil reaches over an end of the support
-    value, derivative = float(values[-1]), float(_WEIGHTS @ values[:-1]) / step
-    if np.isnan(value) or value == np.inf or not np.isfinite(derivative):
+    if not np.isfinite(values).all():
         return -np.inf, 0.0
-    return value, derivative
+    return float(values[-1]), float(_WEIGHTS @ values[:-1]) / step
 
 
 def _check_distribution(name: object, distribution: Any) -> None:

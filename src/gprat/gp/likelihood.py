@@ -283,8 +283,8 @@ class Likelihood(ModelState):
         >>> gp = GP([[0.0], [1.0]], [1.0, -1.0], noise=0.5)
         >>> X_gradient, y_gradient = gp.input_gradient()
         >>> X_gradient.round(3)  # apart, the two targets would be more probable
-        array([[-0.494],
-               [ 0.494]])
+        array([[-0.564],
+               [ 0.564]])
         """
         adjoint = self._engine.differentiate(
             self._problem(self._hyperparameters), Objective.MARGINAL_LIKELIHOOD, inputs=True
