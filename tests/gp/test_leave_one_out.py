@@ -65,5 +65,5 @@ def test_value_with_and_without_gradient_agree(data, kernel):
 
 def test_unknown_objectives_are_refused(data):
     for objective in ("loo", ["leave_one_out"], None):
-        with pytest.raises(InvalidInputError, match="unknown objective.*'leave_one_out'"):
+        with pytest.raises(InvalidInputError, match=r"unknown objective.*'leave_one_out'"):
             GP(*data, objective=objective)

@@ -37,10 +37,9 @@ def test_density_and_its_gradient(prior):
         # The density of θ = log φ is p(φ)·φ.
         assert np.isclose(value, np.log(prior.pdf(np.exp(theta)) * np.exp(theta)))
         h = 1e-5
-        change = (
-            priors.log_density(np.array([theta + h]))[0]
-            - priors.log_density(np.array([theta - h]))[0]
-        )
+        above, _ = priors.log_density(np.array([theta + h]))
+        below, _ = priors.log_density(np.array([theta - h]))
+        change = above - below
         assert np.isclose(gradient[0], change / (2 * h), rtol=1e-6, atol=1e-8)
 
 
@@ -85,7 +84,7 @@ def test_restarts_are_drawn_from_priors(data):
     prior = stats.lognorm(0.2, scale=3.0)
     gp = GP(*data, RBF(1.0), priors={"length_scale": prior})
     gp.optimize(n_restarts=200, random_state=1, max_iter=1)
-    starts = np.array([start.initial_theta[0] for start in gp.training_.starts[1:]])
+    starts = np.array([start.theta[0] for start in gp.training_.starts[1:]])
     # A false alarm in a million runs of correct code; the seed is fixed.
     assert stats.kstest(np.exp(starts), prior.cdf).pvalue > 1e-6
 
@@ -104,21 +103,20 @@ def test_no_density_means_stepping_back(data):
         (
             {"lengthscale": stats.norm()},
             InvalidInputError,
-            "'lengthscale'.*k2__length_scale, noise",
+            r"'lengthscale'.*k2__length_scale",
         ),
-        ({"noise_variance": stats.norm}, UnsupportedTypeError, "no parameters yet|frozen"),
-        ({"noise_variance": stats.lognorm}, UnsupportedTypeError, "no parameters yet|frozen"),
+        ({"noise_variance": stats.lognorm}, UnsupportedTypeError, "no parameters yet"),
         ({"noise_variance": stats.poisson(3)}, UnsupportedTypeError, "continuous"),
         ({"noise_variance": 0.3}, UnsupportedTypeError, "frozen continuous distribution"),
         (
             {"noise_variance": stats.uniform(-3, 2)},
             InvalidInputError,
-            "no support within the bounds",
+            "no support within",
         ),
         (
             {"noise_variance": stats.uniform(1e7, 1)},
             InvalidInputError,
-            "no support within the bounds",
+            "no support within",
         ),
         ([stats.norm()], UnsupportedTypeError, "priors must be a mapping"),
     ],

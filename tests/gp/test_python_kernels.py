@@ -101,7 +101,7 @@ def test_errors_come_out_as_they_are(data, threads):
 
 def test_nonsense_is_refused(data):
     X, Y, _ = data
-    with pytest.raises(UnsupportedKernelError, match="Broken.*shape"):
+    with pytest.raises(UnsupportedKernelError, match=r"Broken.*shape"):
         GP(X, Y, Broken("shape"), tile_size=16).loss()
     with pytest.raises(InvalidInputError, match="Broken"):
         GP(X, Y, Broken("nan"), tile_size=16).loss()
@@ -111,8 +111,14 @@ def test_no_derivatives_by_inputs(data):
     X, Y, Xs = data
     gp = GP(X, Y, Twin())
     for call in (gp.input_gradient, lambda: gp.predict_gradient(Xs)):
-        with pytest.raises(UnsupportedKernelError, match="evaluated in Python, because.*Twin"):
+        with pytest.raises(UnsupportedKernelError, match=r"evaluated in Python, because.*Twin"):
             call()
+
+
+def evaluate_for_ever(gp):
+    while True:
+        gp.theta = gp.theta + 1e-3
+        gp.loss()
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -122,7 +128,5 @@ def test_interruption(rng, threads):
     timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     with pytest.raises(KeyboardInterrupt):
-        while True:
-            gp.theta = gp.theta + 1e-3
-            gp.loss()
+        evaluate_for_ever(gp)
     timer.join()

@@ -328,7 +328,7 @@ class Likelihood(ModelState):
 
         def largest(apply: Callable[[FloatArray], FloatArray]) -> float:
             operator = LinearOperator((n, n), matvec=apply, dtype=self._dtype)
-            start = np.random.default_rng(0).standard_normal(n).astype(self._dtype)
+            start = np.random.default_rng(0).standard_normal((n,)).astype(self._dtype)
             (value,) = eigsh(operator, k=1, tol=1e-2, v0=start, return_eigenvectors=False)
             return float(value)
 

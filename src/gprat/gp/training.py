@@ -291,7 +291,8 @@ class Training(Likelihood):
     def _bytes_per_evaluation(self, rows: int) -> int:
         """Return the memory of one lower triangle in tiles, and of the vectors beside it."""
         columns = 4 * (self._Y.shape[1] + self._data.basis.shape[1]) + 8
-        return int(self._dtype.itemsize) * (rows * (rows + self._tile_size) // 2 + rows * columns)
+        numbers = rows * (rows + self._tile_size) // 2 + rows * columns
+        return int(self._dtype.itemsize * numbers)
 
     def _fingerprint(self, start: Hyperparameters, active: IntArray) -> str:
         """Return a hash of all that determines the loss, but not of where training starts."""
