@@ -42,25 +42,30 @@ index_t padded(index_t count) {
 }  // namespace
 
 template <class T>
-BlockEvaluator<T>::BlockEvaluator(const Plan<T>& plan)
+BlockEvaluator<T>::BlockEvaluator(const Plan<T>& plan, const Points<T>& rows,
+                                  const Points<T>& columns, Pairing pairing)
     : plan_(plan),
       values_(plan.nodes.size()),
       sums_(plan.most_coordinates),
       column_sums_(kColumns * plan.most_coordinates),
-      adjoint_(plan.most_coordinates),
+      point_(plan.most_coordinates),
       features_(plan.features),
-      by_features_(plan.features) {
+      by_features_(plan.features),
+      row_set_{rows, 0, 0, {}, {}},
+      column_set_{columns, 0, 0, {}, {}},
+      pairing_(pairing) {
     const index_t blocks = plan.slots * kRows * kColumns;
-    const index_t rows = plan.coordinates * kRows;
-    const index_t columns = padded<T>(2 * plan.coordinates * kColumns);
+    const index_t row_space = plan.coordinates * kRows;
+    const index_t column_space = padded<T>(2 * plan.coordinates * kColumns);
     const index_t panel = kLanes<T> * plan.most_coordinates;
-    const index_t row_sums = kRows * plan.most_coordinates;
-    slots_ = thread_memory<T>(blocks + rows + columns + panel + 2 * row_sums);
+    slots_ =
+        thread_memory<T>(blocks + row_space + column_space + panel + kRows * plan.most_coordinates);
     rows_ = slots_ + blocks;
-    columns_ = rows_ + rows;
-    panel_ = columns_ + columns;
+    columns_ = rows_ + row_space;
+    panel_ = columns_ + column_space;
     row_sums_ = panel_ + panel;
-    warped_ = row_sums_ + row_sums;
+    map(row_set_);
+    map(column_set_);
 }
 
 template <class T>
@@ -71,51 +76,54 @@ void BlockEvaluator<T>::read_features(const Node<T>& node, const Points<T>& poin
 }
 
 template <class T>
-const T* BlockEvaluator<T>::coordinates(const Node<T>& node, const Points<T>& points) {
-    const bool trivial = warp::is_trivial(node.opcode);
-    if (trivial && node.reads_all) return points.data;
-    for (index_t i = 0; i < points.count; ++i) {
-        T* const out = warped_ + i * node.coordinates;
-        if (trivial) {
-            for (index_t c = 0; c < node.coordinates; ++c)
-                out[c] = points.data[i * points.dimension + node.features[c]];
-            continue;
+void BlockEvaluator<T>::map(PointSet& set) {
+    for (const auto& node : plan_.nodes) {
+        const bool trivial = warp::is_trivial(node.opcode);
+        if (node.kind == LeafKind::none || (trivial && node.reads_all)) continue;
+        set.coordinates.resize(plan_.coordinates * set.points.count);
+        T* out = set.coordinates.data() + node.coordinate_offset * set.points.count;
+        for (index_t i = 0; i < set.points.count; ++i, out += node.coordinates) {
+            read_features(node, set.points, i);
+            warp::map(node, features_.data(), point_.data());
+            for (index_t c = 0; c < node.coordinates; ++c) out[c] = static_cast<T>(point_[c]);
         }
-        read_features(node, points, i);
-        warp::map(node, features_.data(), adjoint_.data());
-        for (index_t c = 0; c < node.coordinates; ++c) out[c] = static_cast<T>(adjoint_[c]);
     }
-    return warped_;
 }
 
 template <class T>
-void BlockEvaluator<T>::set_rows(const Points<T>& rows) {
-    row_points_ = rows;
-    row_count_ = rows.count;
-    first_row_ = rows.first;
-    panels_ = padded<T>(rows.count) / kLanes<T>;
+const T* BlockEvaluator<T>::coordinates(const Node<T>& node, const PointSet& set) const {
+    if (warp::is_trivial(node.opcode) && node.reads_all)
+        return set.points.data + set.begin * set.points.dimension;
+    return set.coordinates.data() + node.coordinate_offset * set.points.count +
+           set.begin * node.coordinates;
+}
+
+template <class T>
+void BlockEvaluator<T>::set_rows(index_t begin, index_t count) {
+    row_set_.begin = begin;
+    row_set_.count = count;
+    panels_ = padded<T>(count) / kLanes<T>;
     for (const auto& node : plan_.nodes)
         if (node.kind != LeafKind::none)
-            pair_math::pack_rows(rows.count, node.coordinates, coordinates(node, rows),
+            pair_math::pack_rows(count, node.coordinates, coordinates(node, row_set_),
                                  node.metric.power.data(), packed_rows(node));
 }
 
 template <class T>
-void BlockEvaluator<T>::set_columns(const Points<T>& columns, Pairing pairing) {
-    column_points_ = columns;
-    column_count_ = columns.count;
-    count_ = panels_ * kLanes<T> * columns.count;
-    same_offset_ = columns.first - first_row_;
+void BlockEvaluator<T>::set_columns(index_t begin, index_t count) {
+    column_set_.begin = begin;
+    column_set_.count = count;
+    count_ = panels_ * kLanes<T> * count;
+    same_offset_ = column_set_.points.first + begin - (row_set_.points.first + row_set_.begin);
     same_begin_ = std::max<index_t>(0, -same_offset_);
-    same_end_ = std::min(columns.count, row_count_ - same_offset_);
-    if (pairing == Pairing::cross) same_end_ = same_begin_;
+    same_end_ = std::min(count, row_set_.count - same_offset_);
+    if (pairing_ == Pairing::cross) same_end_ = same_begin_;
     for (const auto& node : plan_.nodes) {
         if (node.kind == LeafKind::none) continue;
-        pair_math::pack_columns(columns.count, node.coordinates, coordinates(node, columns),
+        pair_math::pack_columns(count, node.coordinates, coordinates(node, column_set_),
                                 node.metric.power.data(), packed_columns(node));
         if (node.opcode == Opcode::angular)
-            std::transform(packed_columns(node),
-                           packed_columns(node) + columns.count * node.coordinates,
+            std::transform(packed_columns(node), packed_columns(node) + count * node.coordinates,
                            mirrored_columns(node), std::negate<>());
     }
 }
@@ -240,10 +248,17 @@ auto BlockEvaluator<T>::slope(Value base, double exponent, T* out) -> Value {
 }
 
 template <class T>
-void BlockEvaluator<T>::accumulate_gradient(MatrixView<const T> weights,
-                                            const GradientSink<T>& sink) {
+void BlockEvaluator<T>::begin_gradient(const GradientSink<T>& sink) {
     sink_ = sink;
     pass_ = sink.rows || sink.columns ? 1 : 0;
+    const bool collects = std::any_of(plan_.nodes.begin(), plan_.nodes.end(),
+                                      [&](const auto& node) { return wants_points(node); });
+    for (auto* set : {&row_set_, &column_set_})
+        set->adjoints.assign(collects ? plan_.coordinates * set->points.count : 0, 0.0);
+}
+
+template <class T>
+void BlockEvaluator<T>::accumulate_gradient(MatrixView<const T> weights) {
     for (std::size_t i = 0; i < values_.size(); ++i)
         if (plan_.nodes[i].is_needed[pass_]) values_[i] = value(plan_.nodes[i]);
     T* adjoint = slot(plan_.weights_slot);
@@ -356,13 +371,7 @@ void BlockEvaluator<T>::reverse_exp_sine_squared(const Node<T>& node, Value adjo
 template <class T>
 void BlockEvaluator<T>::reverse_points(const Node<T>& node, pair_math::PairTerm term, double scale,
                                        const T* weights) {
-    // Length scales of a periodic leaf are no part of its map.
-    bool is_wanted = pass_ == 1;
-    if (!warp::is_trivial(node.opcode))
-        for (std::size_t p = node.opcode == Opcode::periodic ? 1 : 0; p < node.parameters.size();
-             ++p)
-            is_wanted = is_wanted || wants(node, static_cast<index_t>(p));
-    if (!is_wanted) return;
+    if (!wants_points(node)) return;
     pair_math::point_sums(shape(node), term, packed_rows(node), packed_columns(node), weights,
                           row_sums_, column_sums_.data());
     const auto factor = [&](index_t c) {
@@ -371,28 +380,54 @@ void BlockEvaluator<T>::reverse_points(const Node<T>& node, pair_math::PairTerm 
         const auto rest = static_cast<double>(metric.rest[metric.is_isotropic() ? 0 : c]);
         return -scale * rest * (rest * static_cast<double>(metric.power[c]));
     };
-    for (index_t i = 0; i < row_count_; ++i) {
-        const T* sums = row_sums_ + i / kLanes<T> * node.coordinates * kLanes<T> + i % kLanes<T>;
-        for (index_t c = 0; c < node.coordinates; ++c)
-            adjoint_[c] = factor(c) * static_cast<double>(sums[c * kLanes<T>]);
-        reverse_point(node, row_points_, i, sink_.rows);
-    }
-    for (index_t j = 0; j < column_count_; ++j) {
-        for (index_t c = 0; c < node.coordinates; ++c)
-            adjoint_[c] = factor(c) * column_sums_[j * node.coordinates + c];
-        reverse_point(node, column_points_, j, sink_.columns);
+    const auto adjoints = [&](PointSet& set) {
+        return set.adjoints.data() + node.coordinate_offset * set.points.count +
+               set.begin * node.coordinates;
+    };
+    double* const by_rows = adjoints(row_set_);
+    double* const by_columns = adjoints(column_set_);
+    for (index_t c = 0; c < node.coordinates; ++c) {
+        const double f = factor(c);
+        for (index_t i = 0; i < row_set_.count; ++i) {
+            const T* panel = row_sums_ + (i / kLanes<T> * node.coordinates + c) * kLanes<T>;
+            by_rows[i * node.coordinates + c] += f * static_cast<double>(panel[i % kLanes<T>]);
+        }
+        for (index_t j = 0; j < column_set_.count; ++j)
+            by_columns[j * node.coordinates + c] += f * column_sums_[j * node.coordinates + c];
     }
 }
 
 template <class T>
-void BlockEvaluator<T>::reverse_point(const Node<T>& node, const Points<T>& points, index_t point,
-                                      double* sink) {
-    read_features(node, points, point);
-    std::fill(by_features_.begin(), by_features_.end(), 0.0);
-    warp::reverse(node, features_.data(), adjoint_.data(), sink_.parameters, by_features_.data());
-    if (!sink) return;
-    for (std::size_t f = 0; f < node.features.size(); ++f)
-        sink[point * points.dimension + node.features[f]] += by_features_[f];
+void BlockEvaluator<T>::finish_gradient() {
+    for (const auto& node : plan_.nodes) {
+        if (!wants_points(node)) continue;
+        finish_gradient(node, row_set_, sink_.rows);
+        finish_gradient(node, column_set_, sink_.columns);
+    }
+}
+
+template <class T>
+void BlockEvaluator<T>::finish_gradient(const Node<T>& node, const PointSet& set, double* sink) {
+    const double* adjoint = set.adjoints.data() + node.coordinate_offset * set.points.count;
+    for (index_t i = 0; i < set.points.count; ++i, adjoint += node.coordinates) {
+        read_features(node, set.points, i);
+        std::fill(by_features_.begin(), by_features_.end(), 0.0);
+        warp::reverse(node, features_.data(), adjoint, sink_.parameters, by_features_.data());
+        if (!sink) continue;
+        for (std::size_t f = 0; f < node.features.size(); ++f)
+            sink[i * set.points.dimension + node.features[f]] += by_features_[f];
+    }
+}
+
+template <class T>
+bool BlockEvaluator<T>::wants_points(const Node<T>& node) const {
+    if (node.kind == LeafKind::none) return false;
+    if (pass_ == 1) return true;
+    if (warp::is_trivial(node.opcode)) return false;
+    // Length scales of a periodic leaf are no part of its map.
+    for (std::size_t p = node.opcode == Opcode::periodic ? 1 : 0; p < node.parameters.size(); ++p)
+        if (wants(node, static_cast<index_t>(p))) return true;
+    return false;
 }
 
 template <class T>

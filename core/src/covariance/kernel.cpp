@@ -13,23 +13,21 @@ namespace gprat::covariance {
 
 namespace {
 
-/// Calls `visit(evaluator, i, j, rows, columns)` for every block that meets the region, (i, j)
-/// being its first entry, with the evaluator set to its points.
+/// Calls `visit(i, j, rows, columns)` for every block that meets the region, (i, j) being its first
+/// entry, with the evaluator set to its points.
 template <class T, class Visit>
-void for_each_block(const Plan<T>& plan, const Points<T>& rows, const Points<T>& columns,
-                    Pairing pairing, Region region, Visit visit) {
+void for_each_block(BlockEvaluator<T>& evaluator, const Points<T>& rows, const Points<T>& columns,
+                    Region region, Visit visit) {
     using Evaluator = BlockEvaluator<T>;
-    Evaluator evaluator(plan);
     for (index_t i = 0; i < rows.count; i += Evaluator::kRows) {
-        const auto block_rows = rows.slice(i, std::min(Evaluator::kRows, rows.count - i));
-        evaluator.set_rows(block_rows);
-        const index_t last_row = block_rows.first + block_rows.count - 1;
+        const index_t m = std::min(Evaluator::kRows, rows.count - i);
+        evaluator.set_rows(i, m);
+        const index_t last_row = rows.first + i + m - 1;
         for (index_t j = 0; j < columns.count; j += Evaluator::kColumns) {
             if (region == Region::lower && columns.first + j > last_row) break;
-            const auto block_columns =
-                columns.slice(j, std::min(Evaluator::kColumns, columns.count - j));
-            evaluator.set_columns(block_columns, pairing);
-            visit(evaluator, i, j, block_rows.count, block_columns.count);
+            const index_t n = std::min(Evaluator::kColumns, columns.count - j);
+            evaluator.set_columns(j, n);
+            visit(i, j, m, n);
         }
     }
 }
@@ -95,8 +93,9 @@ void Kernel<T>::evaluate(Points<T> rows, Points<T> columns, Pairing pairing, Reg
                          MatrixView<T> k) const {
     check(rows);
     check(columns);
-    for_each_block(plan_, rows, columns, pairing, region,
-                   [&](auto& evaluator, index_t i, index_t j, index_t m, index_t n) {
+    BlockEvaluator<T> evaluator(plan_, rows, columns, pairing);
+    for_each_block(evaluator, rows, columns, region,
+                   [&](index_t i, index_t j, index_t m, index_t n) {
                        evaluator.evaluate(k.block(i, j, m, n));
                    });
 }
@@ -117,14 +116,13 @@ void Kernel<T>::accumulate_gradient(Points<T> rows, Points<T> columns, Pairing p
     check(columns);
     const bool wants_points = sink.rows || sink.columns;
     if (!plan_.root().is_active[wants_points ? 1 : 0]) return;
-    const index_t d = plan_.features;
-    for_each_block(plan_, rows, columns, pairing, region,
-                   [&](auto& evaluator, index_t i, index_t j, index_t m, index_t n) {
-                       evaluator.accumulate_gradient(
-                           weights.block(i, j, m, n),
-                           {sink.parameters, sink.rows ? sink.rows + i * d : nullptr,
-                            sink.columns ? sink.columns + j * d : nullptr});
+    BlockEvaluator<T> evaluator(plan_, rows, columns, pairing);
+    evaluator.begin_gradient(sink);
+    for_each_block(evaluator, rows, columns, region,
+                   [&](index_t i, index_t j, index_t m, index_t n) {
+                       evaluator.accumulate_gradient(weights.block(i, j, m, n));
                    });
+    evaluator.finish_gradient();
 }
 
 template class Kernel<double>;

@@ -21,15 +21,22 @@ public:
     static constexpr index_t kRows = 128;
     static constexpr index_t kColumns = 8;
 
-    explicit BlockEvaluator(const Plan<T>& plan);
+    /// All points that the blocks to come are cut from.
+    BlockEvaluator(const Plan<T>& plan, const Points<T>& rows, const Points<T>& columns,
+                   Pairing pairing);
 
     /// The block's rows, at most kRows; then its columns, at most kColumns.
-    void set_rows(const Points<T>& rows);
-    void set_columns(const Points<T>& columns, Pairing pairing);
+    void set_rows(index_t begin, index_t count);
+    void set_columns(index_t begin, index_t count);
 
     void evaluate(MatrixView<T> k);
-    /// Adds what the sink wants; its rows and columns are those of the block.
-    void accumulate_gradient(MatrixView<const T> weights, const GradientSink<T>& sink);
+
+    /// What is wanted of the blocks to come.
+    void begin_gradient(const GradientSink<T>& sink);
+    /// Adds a block's derivatives; those that go through the coordinates of points are collected.
+    void accumulate_gradient(MatrixView<const T> weights);
+    /// Adds what was collected.
+    void finish_gradient();
 
 private:
     /// scale · block, or the same number everywhere if there is no block.
@@ -46,11 +53,21 @@ private:
         return packed_columns(node) + plan_.coordinates * kColumns;
     }
     pair_math::BlockShape shape(const Node<T>& node) const {
-        return {panels_, column_count_, node.coordinates};
+        return {panels_, column_set_.count, node.coordinates};
     }
-    /// The coordinates of points, row-major: the points themselves where a leaf takes them as they
-    /// are.
-    const T* coordinates(const Node<T>& node, const Points<T>& points);
+    /// Rows or columns, and what leaves make of them.
+    struct PointSet {
+        Points<T> points;
+        index_t begin = 0;             ///< of the block
+        index_t count = 0;             ///< in the block
+        std::vector<T> coordinates;    ///< row-major, leaf after leaf; empty if no leaf needs them
+        std::vector<double> adjoints;  ///< the same of derivatives; empty if none are wanted
+    };
+
+    void map(PointSet& set);
+    /// The coordinates of the block's points, row-major: the points themselves where a leaf takes
+    /// them as they are.
+    const T* coordinates(const Node<T>& node, const PointSet& set) const;
     void read_features(const Node<T>& node, const Points<T>& points, index_t point);
 
     Value value(const Node<T>& node);
@@ -70,9 +87,10 @@ private:
     void reverse_exp_sine_squared(const Node<T>& node, Value adjoint);
     void reverse_points(const Node<T>& node, pair_math::PairTerm term, double scale,
                         const T* weights);
-    /// `adjoint` holds the derivatives by the coordinates of a point.
-    void reverse_point(const Node<T>& node, const Points<T>& points, index_t point, double* sink);
+    void finish_gradient(const Node<T>& node, const PointSet& set, double* sink);
     bool wants(const Node<T>& node, index_t parameter) const;
+    /// Whether derivatives by the coordinates of points are wanted.
+    bool wants_points(const Node<T>& node) const;
     double sum_where_same(const T* block) const;
     void add_derivative(const Node<T>& node, index_t parameter, index_t i, double value);
 
@@ -82,17 +100,15 @@ private:
     index_t pass_ = 0;
     std::vector<double> sums_;         ///< one a coordinate
     std::vector<double> column_sums_;  ///< kColumns × coordinates
-    std::vector<double> adjoint_;      ///< of one point's coordinates
+    std::vector<double> point_;        ///< one point's coordinates
     std::vector<double> features_;     ///< of one point, as a leaf reads them
     std::vector<double> by_features_;
 
-    Points<T> row_points_{};
-    Points<T> column_points_{};
+    PointSet row_set_;
+    PointSet column_set_;
+    Pairing pairing_;
     index_t panels_ = 0;
-    index_t column_count_ = 0;
-    index_t count_ = 0;      ///< entries of a block, padding included
-    index_t row_count_ = 0;  ///< without padding
-    index_t first_row_ = 0;
+    index_t count_ = 0;       ///< entries of a block, padding included
     index_t same_begin_ = 0;  ///< columns [same_begin_, same_end_) meet themselves, same_offset_
     index_t same_end_ = 0;    ///< rows further down
     index_t same_offset_ = 0;
@@ -102,7 +118,6 @@ private:
     T* columns_;
     T* panel_;
     T* row_sums_;
-    T* warped_;
 };
 
 }  // namespace gprat::covariance
