@@ -147,13 +147,13 @@ def print_fits(console: Console, fits: dict[str, Any]) -> None:
 
 def print_kernels(console: Console, kernels: dict[str, Any]) -> None:
     """Print what the rich kernel costs."""
-    median = kernels["median"]
+    median, peak = kernels["median"], kernels["peak_gib"]
     ratio = median["rich"] / median["simple"]
     console.print(
         f"likelihood and gradient, n = {kernels['n']}: one RBF kernel {median['simple']:.2f} s, "
         f"three products with {kernels['hyperparameters']} hyperparameters {median['rich']:.2f} s: "
-        f"ratio {ratio:.2f} (goal: at most {KERNEL_LIMIT}); dpotrf {median['dpotrf']:.2f} s; peak "
-        f"of the process {kernels['peak_gib']['simple']:.2f} and {kernels['peak_gib']['rich']:.2f} GiB"
+        f"ratio {ratio:.2f} (goal: at most {KERNEL_LIMIT}); dpotrf {median['dpotrf']:.2f} s; "
+        f"peak of the process {peak['simple']:.2f} and {peak['rich']:.2f} GiB"
     )
 
 

@@ -1,4 +1,4 @@
-"""What the README shows runs, and so does the demo."""
+"""What README and documentation show runs, and so does the demo."""
 
 import re
 import runpy
@@ -21,6 +21,15 @@ def test_snippets_of_the_readme_run(snippet, tmp_path):
     # The snippet learns sin(x₁)·cos(x₂) from noisy values.
     assert names["mean"][0] == pytest.approx(0.4207, abs=0.05)
     assert 0 < names["variance"][0] < 0.01
+
+
+@pytest.mark.parametrize("page", ["training", "kernels"])
+def test_examples_of_the_documentation_run(page, tmp_path):
+    text = (ROOT / f"docs/{page}.md").read_text()
+    script = tmp_path / "page.py"
+    script.write_text("\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL)))
+    names = runpy.run_path(str(script))
+    assert names["gp"].training_.success
 
 
 def test_pictures_of_the_readme_exist():

@@ -2,10 +2,20 @@
 
 from importlib.metadata import version
 
-from gprat import datasets, exceptions, kernels, runtime
+from gprat import datasets, exceptions, kernels, means, plotting, runtime
 from gprat.gp import GP
 from gprat.trace import trace
 
-__all__ = ["GP", "__version__", "datasets", "exceptions", "kernels", "runtime", "trace"]
+__all__ = [
+    "GP",
+    "__version__",
+    "datasets",
+    "exceptions",
+    "kernels",
+    "means",
+    "plotting",
+    "runtime",
+    "trace",
+]
 
 __version__ = version("gprat")
