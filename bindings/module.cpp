@@ -2,6 +2,8 @@
 #include "bindings.hpp"
 
 NB_MODULE(_core, module) {
+    // What Python leaves behind at exit, as it does beside PyTorch, is no leak that users can mend.
+    nanobind::set_leak_warnings(false);
     using namespace gprat::bindings;
     bind_errors(module);
     bind_runtime(module);

@@ -41,7 +41,8 @@ def arc_cosine(order):
     def k(x, z):
         x, z = np.append(np.sqrt(W) * x, np.sqrt(0.4)), np.append(np.sqrt(W) * z, np.sqrt(0.4))
         norms = np.linalg.norm(x) * np.linalg.norm(z)
-        t = np.arccos(x @ z / norms)
+        # Rounding may take the cosine of equal points beyond 1.
+        t = np.arccos(np.clip(x @ z / norms, -1, 1))
         J = [
             np.pi - t,
             np.sin(t) + (np.pi - t) * np.cos(t),
