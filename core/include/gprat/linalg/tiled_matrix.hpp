@@ -19,17 +19,19 @@ template <class T>
 class TiledMatrix {
 public:
     TiledMatrix() : layout_(0, 1) {}
-    explicit TiledMatrix(const TileLayout& layout)
-        : layout_(layout), storage_(row_offset(layout.tiles())) {}
+    explicit TiledMatrix(const TileLayout& layout) : layout_(layout), storage_(size_of(layout)) {}
 
     /// Takes over tiles that lie as `storage()` of such a matrix has them.
     TiledMatrix(const TileLayout& layout, Buffer<T> storage)
         : layout_(layout), storage_(std::move(storage)) {
-        if (storage_.size() != row_offset(layout.tiles()))
+        if (storage_.size() != size_of(layout))
             throw InvalidArgument("the storage has not the size of the tiles");
     }
 
     const TileLayout& layout() const { return layout_; }
+
+    /// Entries of all tiles.
+    static index_t size_of(const TileLayout& layout) { return row_offset(layout, layout.tiles()); }
 
     /// All tiles, row by row.
     const Buffer<T>& storage() const { return storage_; }
@@ -41,17 +43,17 @@ public:
         const index_t height = layout_.extent(i);
         const index_t first = layout_.begin(columns.first);
         const index_t width = layout_.begin(columns.last) - first;
-        return {storage_.data() + row_offset(i) + first * height, height, width};
+        return {storage_.data() + row_offset(layout_, i) + first * height, height, width};
     }
 
 private:
     // Rows before i hold tile_size × (tile_size + 2·tile_size + … + i·tile_size) entries, except
     // that the last row, which may be lower, has nothing behind it.
-    index_t row_offset(index_t i) const {
-        const index_t full_rows = layout_.size() / layout_.tile_size();
-        const index_t b = layout_.tile_size();
+    static index_t row_offset(const TileLayout& layout, index_t i) {
+        const index_t full_rows = layout.size() / layout.tile_size();
+        const index_t b = layout.tile_size();
         if (i <= full_rows) return b * b * (i * (i + 1) / 2);
-        return row_offset(full_rows) + layout_.extent(full_rows) * layout_.size();
+        return row_offset(layout, full_rows) + layout.extent(full_rows) * layout.size();
     }
 
     TileLayout layout_;
