@@ -47,7 +47,7 @@ template <class T>
 TiledMatrix<T> delete_rows(const TiledMatrix<T>& factor, std::span<const index_t> rows,
                            const Problem<T>& problem, const tasks::RunOptions& options) {
     // An operation with reflectors takes so many times as long as one of a factorisation.
-    constexpr double kReflectorCost = 1.5;
+    constexpr double kReflectorCost = 2.5;
     const index_t unchanged = rows.empty() ? problem.size() : rows.front();
     RowDeletion<T> deletion(rows, problem.layout());
     if (kReflectorCost * deletion.flops() > (cube(problem.size()) - cube(unchanged)) / 3.0)

@@ -13,6 +13,7 @@ from gprat._validation import FloatArray
 from gprat.gp.prediction import Prediction
 from gprat.gp.state import NoiseBounds
 from gprat.gp.training import Training
+from gprat.gp.updating import Updating
 from gprat.kernels import Kernel
 from gprat.means import MeanLike
 from gprat.priors import Distribution
@@ -20,7 +21,7 @@ from gprat.priors import Distribution
 __all__ = ["GP"]
 
 
-class GP(Training, Prediction):
+class GP(Training, Prediction, Updating):
     """Exact Gaussian process regression.
 
     The targets are y = m(X) + f(X) + e with a mean function m, f ~ GP(0, k) and independent
@@ -155,7 +156,7 @@ class GP(Training, Prediction):
         >>> GP([[0.0]], [1.0], noise=3.0).cholesky()
         array([[2.]])
         """
-        return self._factor(self._hyperparameters).cholesky()
+        return self._posterior_at().cholesky()
 
     def solve(self, B: npt.ArrayLike) -> FloatArray:
         """Solve K Z = B with K = k(X, X) + diag(noise).
@@ -181,8 +182,9 @@ class GP(Training, Prediction):
         >>> GP([[0.0]], [1.0], noise=3.0).solve([2.0])
         array([0.5])
         """
-        right_sides = validation.check_rows(B, "B", self._X.shape[0], self._dtype)
-        solution = self._factor(self._hyperparameters).solve(right_sides)
+        posterior = self._posterior_at()
+        right_sides = validation.check_rows(B, "B", posterior.problem.X.shape[0], self._dtype)
+        solution = posterior.solve(right_sides)
         return solution[:, 0] if np.ndim(B) == 1 else solution
 
     def __repr__(self) -> str:

@@ -64,9 +64,11 @@ class ModelState:
         self._threads = _check_threads(threads)
         self._tile_size_is_automatic = isinstance(tile_size, str)
         self._tile_size = _resolve_tile_size(tile_size, n)
+        self._wanted_tile_size = tile_size
         self._objective = _check_objective(objective)
         self._mean = as_mean(mean)
-        self._data = self._make_data()
+        self._check_coefficients(n)
+        self._data = self._make_data(self._X, self._Y)
 
         self._kernel = _default_kernel() if kernel is None else kernel
         program = compile(self._kernel, d)
@@ -138,10 +140,12 @@ class ModelState:
     def noise_variance(self, variance: float | npt.ArrayLike) -> None:
         with self._state_lock:
             old = self._hyperparameters.noise
-            known = old.known if old.learned.size else None
-            groups = None if old.groups is None else np.array(old.labels)[old.groups]
-            n, bounds = self._X.shape[0], self._log_noise_bounds
-            noise = make_noise(variance, known, groups, n, bounds, "noise_variance")
+            if old.groups is None:
+                known = old.known if old.learned.size else None
+                n, bounds = self._X.shape[0], self._log_noise_bounds
+                noise = make_noise(variance, known, None, n, bounds, "noise_variance")
+            else:
+                noise = old.with_group_variances(variance, "noise_variance")
             hyperparameters = Hyperparameters(self._hyperparameters.program, noise)
             self._priors = self._make_priors(hyperparameters)
             self._adopt(hyperparameters)
@@ -180,16 +184,19 @@ class ModelState:
 
     # What the other parts of a model build on
 
-    def _make_data(self) -> Data:
-        offset = self._mean.offset(self._X, self._Y.shape[1])
-        targets = self._Y if offset is None else (self._Y - offset).astype(self._dtype)
-        names = self._mean.names(self.n_features)
-        if len(names) > self._X.shape[0]:
+    def _make_data(self, X: FloatArray, Y: FloatArray) -> Data:
+        offset = self._mean.offset(X, Y.shape[1])
+        targets = Y if offset is None else (Y - offset).astype(self._dtype)
+        return Data(X, targets, self._basis_at(X), self._mean.names(X.shape[1]))
+
+    def _check_coefficients(self, n: int) -> None:
+        """Refuse so few rows that they cannot determine the coefficients of the mean."""
+        count = len(self._mean.names(self.n_features))
+        if count > n:
             raise InvalidInputError(
-                f"the mean has {len(names)} coefficients, more than the {self._X.shape[0]} rows of "
-                "X. Use a simpler mean."
+                f"the mean has {count} coefficients, more than the {n} rows of X. Use a simpler "
+                "mean."
             )
-        return Data(self._X, targets, self._basis_at(self._X), names)
 
     def _make_priors(self, hyperparameters: Hyperparameters) -> Priors:
         bounds = finite_bounds(hyperparameters)
@@ -216,6 +223,11 @@ class ModelState:
             if self._posterior is None:
                 self._posterior = self._engine.factorise(self._problem(hyperparameters))
             return self._posterior
+
+    def _posterior_at(self, theta: npt.ArrayLike | None = None) -> Posterior:
+        """Return the posterior for theta, or for the current one."""
+        with self._state_lock:
+            return self._factor(self._at_theta(theta))
 
     def _at_theta(self, theta: npt.ArrayLike | None) -> Hyperparameters:
         """Return the same object where theta is None or what it already has."""
