@@ -121,13 +121,15 @@ class GaussianProcessRegressor(
 
     Examples
     --------
-    >>> from sklearn.datasets import make_friedman2
+    >>> import numpy as np
     >>> from gprat import GaussianProcessRegressor
-    >>> from gprat.kernels import DotProduct, WhiteKernel
-    >>> X, y = make_friedman2(n_samples=500, noise=0, random_state=0)
-    >>> model = GaussianProcessRegressor(DotProduct() + WhiteKernel(), mean="constant").fit(X, y)
-    >>> round(model.score(X, y), 2)
-    0.81
+    >>> from gprat.kernels import RBF, ConstantKernel
+    >>> X = np.linspace(0.0, 10.0, 50).reshape(-1, 1)
+    >>> y = X[:, 0] * np.sin(X[:, 0])
+    >>> model = GaussianProcessRegressor(ConstantKernel(9.0) * RBF(1.0), alpha=1e-4).fit(X, y)
+    >>> mean, std = model.predict([[5.0]], return_std=True)
+    >>> mean.round(1), bool(std[0] < 0.1)
+    (array([-4.8]), True)
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
