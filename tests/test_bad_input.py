@@ -42,7 +42,7 @@ def gp():
         ({"noise": "small"}, UnsupportedTypeError, "noise must hold real numbers"),
         ({"noise": None}, UnsupportedTypeError, "noise must hold real numbers, got None"),
         ({"noise": [0.1, 0.2]}, InvalidInputError, r"one for each of 6 rows, got shape \(2,\)"),
-        ({"noise": [1, 1, 1, 0, 1, 1]}, InvalidInputError, r"got 0\.0 at row 3"),
+        ({"noise": [1, 1, 1, -1, 1, 1]}, InvalidInputError, r"got -1\.0 at row 3"),
         ({"noise": np.ones((6, 1))}, InvalidInputError, r"got shape \(6, 1\)"),
         ({"noise_bounds": (1.0, 0.1)}, InvalidInputError, "0 < lower <= upper"),
         ({"noise_bounds": (0.0, 0.1)}, InvalidInputError, "0 < lower <= upper"),

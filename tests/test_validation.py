@@ -121,7 +121,7 @@ def test_first_value_that_is_not_finite_is_named(rng, value, position):
     X[position] = value
     X[9, 2] = value
     row, column = position
-    with pytest.raises(InvalidInputError, match=f"{value} at row {row} column {column}"):
+    with pytest.raises(InvalidInputError, match=rf"(?i){value} at row {row} column {column}"):
         matrix(X)
 
 
@@ -129,7 +129,7 @@ def test_search_for_nonfinite_values_goes_through_all_blocks(monkeypatch, rng):
     monkeypatch.setattr(validation, "_BLOCK_ENTRIES", 6)
     X = rng.normal(size=(11, 3))
     X[10, 1] = np.nan
-    with pytest.raises(InvalidInputError, match="nan at row 10 column 1"):
+    with pytest.raises(InvalidInputError, match="NaN at row 10 column 1"):
         matrix(X)
 
 
@@ -144,7 +144,7 @@ def test_values_too_large_for_float32_are_named():
 
 
 def test_not_a_number_in_a_vector_names_the_row():
-    with pytest.raises(InvalidInputError, match=r"y must be finite, got nan at row 2\. "):
+    with pytest.raises(InvalidInputError, match=r"y must be finite, got NaN at row 2\. "):
         validation.check_rows([0.0, 1.0, np.nan], "y", 3, FLOAT64)
 
 

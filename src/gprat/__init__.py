@@ -3,15 +3,19 @@
 from importlib.metadata import version
 
 from gprat import datasets, exceptions, kernels, means, plotting, runtime
+from gprat.estimator import GaussianProcessRegressor
 from gprat.gp import GP
+from gprat.persistence import load
 from gprat.trace import trace
 
 __all__ = [
     "GP",
+    "GaussianProcessRegressor",
     "__version__",
     "datasets",
     "exceptions",
     "kernels",
+    "load",
     "means",
     "plotting",
     "runtime",

@@ -89,8 +89,13 @@ def check_rows(values: Any, name: str, n: int, dtype: np.dtype[Any]) -> FloatArr
     return array.reshape(n, -1)
 
 
-def check_noise(noise: Any, n: int, name: str = "noise") -> tuple[Float64Array, bool]:
-    """Return noise variances of shape (1,) or (n,), and whether one value is for all rows."""
+def check_noise(
+    noise: Any, n: int, name: str = "noise", *, is_fixed: bool = False
+) -> tuple[Float64Array, bool]:
+    """Return noise variances of shape (1,) or (n,), and whether one value is for all rows.
+
+    They may be zero only where they are fixed: what is learned has a logarithm.
+    """
     array = _as_numbers(noise, name)
     if array.ndim > 1 or (array.ndim == 1 and array.shape[0] != n):
         raise InvalidInputError(
@@ -99,12 +104,13 @@ def check_noise(noise: Any, n: int, name: str = "noise") -> tuple[Float64Array, 
         )
     # A copy, so that changing the caller's array later does not change the model.
     variances = np.array(array, dtype=np.float64, ndmin=1)
-    good = np.isfinite(variances) & (variances > 0.0)
+    good = np.isfinite(variances) & ((variances >= 0.0) if is_fixed else (variances > 0.0))
     if not good.all():
         row = int(np.argmin(good))
         where = "" if array.ndim == 0 else f" at row {row}"
+        sign = "not negative" if is_fixed else "positive"
         raise InvalidInputError(
-            f"{name} is a variance and must be positive and finite, got {variances[row]}{where}. "
+            f"{name} is a variance and must be {sign} and finite, got {variances[row]}{where}. "
             "For data without noise use a small value such as 1e-8 times the variance of y."
         )
     variances.flags.writeable = False
@@ -112,22 +118,23 @@ def check_noise(noise: Any, n: int, name: str = "noise") -> tuple[Float64Array, 
 
 
 def check_known_noise(variances: Any, n: int) -> Float64Array | None:
-    """Return known noise variances of shape (n,), zeros allowed, or None."""
+    """Return known noise variances of shape (1,) or (n,), zeros allowed, or None."""
     if variances is None:
         return None
     array = _as_numbers(variances, "known_noise")
-    if array.shape != (n,):
+    if array.shape not in ((), (n,)):
         raise InvalidInputError(
-            f"known_noise must have one variance for each of the {n} rows of X, shape ({n},), got "
-            f"shape {array.shape}. For one variance to be learned use noise."
+            f"known_noise must be one variance, or one for each of the {n} rows of X, shape "
+            f"({n},), got shape {array.shape}. For a variance to be learned use noise."
         )
-    known = np.array(array, dtype=np.float64)
+    known = np.array(array, dtype=np.float64, ndmin=1)
     good = np.isfinite(known) & (known >= 0.0)
     if not good.all():
         row = int(np.argmin(good))
+        where = "" if array.ndim == 0 else f" at row {row}"
         raise InvalidInputError(
-            f"known_noise holds variances, which are finite and not negative, got {known[row]} at "
-            f"row {row}. Square standard deviations first."
+            "known_noise holds variances, which are finite and not negative, got "
+            f"{known[row]}{where}. Square standard deviations first."
         )
     known.flags.writeable = False
     return known
@@ -240,7 +247,7 @@ def check_test_noise(
             f"variance at each test point, got {include_noise!r}. For one value at all points "
             "use numpy.full(m, value)."
         )
-    return check_noise(include_noise, m, "include_noise")[0]
+    return check_noise(include_noise, m, "include_noise", is_fixed=True)[0]
 
 
 def check_theta(theta: Any, names: tuple[str, ...], is_log: npt.NDArray[np.bool_]) -> Float64Array:
@@ -397,8 +404,9 @@ def _refuse_nonfinite(array: npt.NDArray[Any], converted: FloatArray, name: str)
                 f"{name} has the value {value} {_place(index)}, too large for dtype "
                 f"{converted.dtype}. Use dtype=numpy.float64 or scale the data."
             )
+        shown = "NaN" if np.isnan(value) else value
         raise InvalidInputError(
-            f"{name} must be finite, got {value} {_place(index)}. Drop that row or fill in a value."
+            f"{name} must be finite, got {shown} {_place(index)}. Drop that row or fill in a value."
         )
 
 

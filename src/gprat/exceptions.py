@@ -10,9 +10,11 @@ import numpy as np
 
 __all__ = [
     "CheckpointError",
+    "DataWarning",
     "GpratError",
     "InvalidInputError",
     "JitterWarning",
+    "ModelFileError",
     "NotPositiveDefiniteError",
     "RankDeficientTrendError",
     "RuntimeSuspendedError",
@@ -39,6 +41,10 @@ class UnsupportedKernelError(GpratError, ValueError):
 
 class CheckpointError(GpratError, ValueError):
     """A checkpoint of training cannot be written, or is none of this training."""
+
+
+class ModelFileError(GpratError, ValueError):
+    """A file holds no model that this version of gprat can load."""
 
 
 class RuntimeSuspendedError(GpratError, RuntimeError):
@@ -106,6 +112,10 @@ class RankDeficientTrendError(GpratError, np.linalg.LinAlgError):
     def __reduce__(self) -> tuple[type, tuple[tuple[str, ...], int]]:
         """Rebuild from the arguments, not from the message."""
         return type(self), (self.names, self.column)
+
+
+class DataWarning(UserWarning):
+    """Something about the data makes a model worse than it could be."""
 
 
 class JitterWarning(UserWarning):

@@ -27,8 +27,8 @@ class Noise:
     ----------
     learned : ndarray of shape (g,), float64
         One variance for all rows (g = 1), one a group of rows, or none (g = 0).
-    known : ndarray of shape (n,), float64, or None
-        Known variance of each row.
+    known : ndarray of shape (1,) or (n,), float64, or None
+        Known variance of all rows, or of each row.
     groups : ndarray of shape (n,), int, or None
         Group of each row, in [0, g); None if all rows are one group.
     labels : tuple
@@ -56,7 +56,7 @@ class Noise:
     @property
     def is_one_for_all(self) -> bool:
         """Whether every row has the same noise, so that new points have it too."""
-        return self.known is None and self.groups is None
+        return self.groups is None and self.variances.size == 1
 
     @property
     def is_free(self) -> bool:
@@ -100,7 +100,7 @@ class Noise:
         """Return the noise of some of the rows."""
         return replace(
             self,
-            known=None if self.known is None else self.known[rows],
+            known=None if self.known is None else _of_rows(self.known, rows),
             groups=None if self.groups is None else self.groups[rows],
         )
 
@@ -122,7 +122,8 @@ def make_noise(
     """
     variances = validation.check_known_noise(known, n)
     if groups is None:
-        learned, is_one_for_all = validation.check_noise(noise, n, name)
+        is_fixed = log_bounds is None or np.ndim(noise) > 0
+        learned, is_one_for_all = validation.check_noise(noise, n, name, is_fixed=is_fixed)
         if is_one_for_all:
             return Noise(learned, variances, log_bounds=log_bounds)
         if variances is not None:
@@ -132,6 +133,10 @@ def make_noise(
             )
         return Noise(np.empty(0), learned)
     labels, index = validation.check_noise_groups(groups, n)
-    learned, _ = validation.check_noise(noise, len(labels), name)
+    learned, _ = validation.check_noise(noise, len(labels), name, is_fixed=log_bounds is None)
     learned = np.broadcast_to(learned, len(labels))
     return Noise(learned, variances, index, labels, log_bounds)
+
+
+def _of_rows(known: Float64Array, rows: IntArray) -> Float64Array:
+    return known if known.size == 1 else known[rows]

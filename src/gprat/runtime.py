@@ -31,6 +31,8 @@ from gprat.exceptions import InvalidInputError, RuntimeSuspendedError
 __all__ = ["is_running", "limit", "processors", "resume", "start", "stop", "suspend", "threads"]
 
 _ENVIRONMENT_VARIABLE = "GPRAT_NUM_THREADS"
+# What joblib's worker processes, batch systems and users set for every library that has threads.
+_COMMON_VARIABLE = "OMP_NUM_THREADS"
 _REMEDY = "Pass how many processors to use, such as threads=2, or leave it out to use all."
 
 # A context variable, so that a limit binds only the thread or the async task that set it.
@@ -50,8 +52,9 @@ def start(threads: int | None = None) -> None:
     ----------
     threads : int, default=None
         Number of worker threads, at least 1. None: the value of the environment variable
-        GPRAT_NUM_THREADS, or else the number of processors that this process may use (by its
-        affinity and its cgroup's quota).
+        GPRAT_NUM_THREADS; or else the number of processors that this process may use (by its
+        affinity and its cgroup's quota), but no more than OMP_NUM_THREADS where that is set, as
+        joblib does in its worker processes.
 
     Raises
     ------
@@ -119,7 +122,7 @@ def threads() -> int:
     """
     if _runtime.is_running():
         return _limited(_runtime.threads())
-    return _limited(_requested or _threads_of_environment() or _runtime.default_threads())
+    return _limited(_default_threads())
 
 
 def processors() -> int:
@@ -188,7 +191,17 @@ def threads_for_call(requested: int | None) -> int:
 
 
 def _start_requested() -> None:
-    _runtime.start(_requested or _threads_of_environment() or _runtime.default_threads())
+    _runtime.start(_default_threads())
+
+
+def _default_threads() -> int:
+    wanted = _requested or _threads_of_environment()
+    if wanted is not None:
+        return wanted
+    # Only a hint: it may also be a list, one number a level of nesting.
+    hint = os.environ.get(_COMMON_VARIABLE, "").split(",")[0].strip()
+    most = _runtime.default_threads()
+    return min(most, int(hint)) if hint.isascii() and hint.isdigit() and int(hint) > 0 else most
 
 
 def _limited(count: int) -> int:

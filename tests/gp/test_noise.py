@@ -6,7 +6,7 @@ import pytest
 import oracles
 from gprat import GP
 from gprat.exceptions import InvalidInputError
-from gprat.kernels import RBF
+from gprat.kernels import RBF, WhiteKernel
 
 N = 60
 
@@ -98,7 +98,10 @@ def test_noise_may_be_set_again(data):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"known_noise": [0.1, 0.2]}, r"known_noise must have one variance for each of the 60"),
+        (
+            {"known_noise": [0.1, 0.2]},
+            r"known_noise must be one variance, or one for each of the 60",
+        ),
         ({"known_noise": KNOWN - 1.0}, "finite and not negative, got -1.0 at row 0"),
         ({"known_noise": KNOWN, "noise": KNOWN + 1}, "Pass one of them"),
         ({"noise_groups": [1, 2]}, "one label for each of the 60 rows"),
@@ -120,3 +123,27 @@ def test_noise_of_new_points_must_be_known(data):
         _, plain = gp.predict_with_uncertainty(Xs)
         _, noisy = gp.predict_with_uncertainty(Xs, include_noise=np.full(5, 0.3))
         assert np.allclose(noisy - plain, 0.3)
+
+
+def test_noise_that_is_fixed_may_be_zero(data):
+    X, y, _ = data
+    with_nugget = GP(X, y, RBF(0.1) + WhiteKernel(0.2), noise=0.0, noise_bounds="fixed")
+    with_noise = GP(X, y, RBF(0.1), noise=0.2)
+    assert np.isclose(with_nugget.loss(), with_noise.loss())
+    by_row = GP(X, y, RBF(0.1) + WhiteKernel(0.2), noise=np.zeros(len(y)))
+    assert np.isclose(by_row.loss(), with_noise.loss())
+    with pytest.raises(InvalidInputError, match="must be positive"):
+        GP(X, y, noise=0.0)
+
+
+def test_one_known_variance_for_all_rows(data):
+    X, y, Xs = data
+    both = GP(X, y, RBF(0.3), noise=0.2, known_noise=0.1)
+    each = GP(X, y, RBF(0.3), noise=0.2, known_noise=np.full(len(y), 0.1))
+    assert both.parameter_names == each.parameter_names
+    for model in (both, each):
+        model.optimize(max_iter=3)
+    assert np.allclose(both.theta, each.theta)
+    _, latent = both.predict_with_uncertainty(Xs)
+    _, observed = both.predict_with_uncertainty(Xs, include_noise=True)
+    assert np.allclose(observed - latent, both.noise_variance + 0.1)

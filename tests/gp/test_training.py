@@ -227,3 +227,15 @@ def test_kernels_that_are_not_stationary_train(data):
     X, y, _ = data
     gp = GP(X, y, DotProduct() ** 2 + RBF())
     assert gp.optimize(n_restarts=1, random_state=0).success
+
+
+def test_starts_of_ones_own(data):
+    X, y, _ = data
+    gp = GP(X, y, kernel())
+    starts = [gp.theta + 0.5, gp.theta - 0.5]
+    gp.optimize(starts=starts)
+    assert len(gp.training_.starts) == 3
+    for start, given in zip(gp.training_.starts[1:], starts, strict=True):
+        assert np.array_equal(start.theta, given)
+    with pytest.raises(InvalidInputError, match="theta must have shape"):
+        gp.optimize(starts=[[1.0]])

@@ -12,16 +12,19 @@ from gprat import _validation as validation
 from gprat._validation import FloatArray
 from gprat.gp.prediction import Prediction
 from gprat.gp.state import NoiseBounds
+from gprat.gp.storage import Storage
 from gprat.gp.training import Training
 from gprat.gp.updating import Updating
 from gprat.kernels import Kernel
 from gprat.means import MeanLike
+from gprat.persistence import saveable
 from gprat.priors import Distribution
 
 __all__ = ["GP"]
 
 
-class GP(Training, Prediction, Updating):
+@saveable("GP")
+class GP(Training, Prediction, Updating, Storage):
     """Exact Gaussian process regression.
 
     The targets are y = m(X) + f(X) + e with a mean function m, f ~ GP(0, k) and independent
@@ -46,13 +49,14 @@ class GP(Training, Prediction, Updating):
         request.
     noise : float or array-like of shape (n,), default=0.1
         Noise variance of the targets, positive: one for all rows, which is trained with the kernel,
-        or a known one for each row; with `noise_groups` one for each group.
+        or a known one for each row; with `noise_groups` one for each group. What isn't trained may
+        be zero.
     noise_bounds : tuple of float or "fixed", default=(1e-10, 1e5)
         Smallest and largest noise variance in training; "fixed" to leave it out of training. One
         noise variance a row is always fixed.
-    known_noise : array-like of shape (n,), default=None
-        Known variances, such as squared standard errors of measurements, which are added to the
-        variance that is trained.
+    known_noise : float or array-like of shape (n,), default=None
+        Known variance of all rows or of each, such as squared standard errors of measurements,
+        which is added to the variance that is trained.
     noise_groups : array-like of shape (n,), default=None
         A label for each row, such as its instrument: rows with the same label share a noise
         variance, and each group's is trained.
@@ -112,7 +116,7 @@ class GP(Training, Prediction, Updating):
         noise: float | npt.ArrayLike = 0.1,
         *,
         noise_bounds: NoiseBounds = (1e-10, 1e5),
-        known_noise: npt.ArrayLike | None = None,
+        known_noise: float | npt.ArrayLike | None = None,
         noise_groups: npt.ArrayLike | None = None,
         mean: MeanLike = "zero",
         priors: Mapping[str, Distribution] | None = None,
@@ -136,6 +140,14 @@ class GP(Training, Prediction, Updating):
             threads=threads,
             dtype=dtype,
         )
+
+    @property
+    def alpha(self) -> FloatArray:
+        """Weights α of the training points in the mean, shape (n,) or (n, k) (R&W 2.27).
+
+        K⁻¹(y − mean); with a trend, at its estimated coefficients.
+        """
+        return self._as_targets(self._posterior_at().alpha())
 
     def cholesky(self) -> FloatArray:
         """Return the Cholesky factor L of K = k(X, X) + diag(noise).

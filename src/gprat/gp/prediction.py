@@ -11,12 +11,12 @@ import numpy.typing as npt
 from gprat import _validation as validation
 from gprat import runtime
 from gprat._validation import Float64Array, FloatArray
-from gprat.engines.base import Problem
+from gprat.engines.base import Engine, Problem
 from gprat.exceptions import InvalidInputError, JitterWarning, NotPositiveDefiniteError
 from gprat.gp.state import ModelState
 from gprat.planning import auto_tile_size
 
-__all__ = ["Prediction"]
+__all__ = ["Prediction", "color_matrix"]
 
 _SAMPLES_REMEDY = "Pass how many samples to draw."
 # Multiples of ε times the prior variance that are tried as jitter.
@@ -256,8 +256,10 @@ class Prediction(ModelState):
             raise InvalidInputError(f'unknown source {source!r}: expected "posterior" or "prior".')
         noise = self._noise_at(include_noise, points.shape[0])
         m, k = points.shape[0], self._Y.shape[1]
-        white = validation.check_random_state(random_state).standard_normal((m, k * count))
-        white = white.astype(self._dtype, copy=False)
+        # Output by output, so that the first one's samples don't depend on how many there are.
+        white = validation.check_random_state(random_state).standard_normal((k, m, count))
+        white = white.transpose(1, 0, 2).reshape(m, k * count)
+        white = np.ascontiguousarray(white, dtype=self._dtype)
         draw = self._draw_posterior if source == "posterior" else self._draw_prior
         samples = draw(points, 0.0 if noise is None else noise, white) if m else white
         samples = samples.reshape(m, k, count)
@@ -285,7 +287,7 @@ class Prediction(ModelState):
     def _noise_at(self, include_noise: bool | npt.ArrayLike, m: int) -> float | Float64Array | None:
         noise = self._hyperparameters.noise
         return validation.check_test_noise(
-            include_noise, noise.learned[0] if noise.is_one_for_all else None, m
+            include_noise, noise.variances[0] if noise.is_one_for_all else None, m
         )
 
     def _finish_mean(self, mean: FloatArray, points: FloatArray) -> FloatArray:
@@ -304,10 +306,9 @@ class Prediction(ModelState):
         if offset is not None:
             mean += offset.astype(self._dtype)
 
-        def color(jitter: float) -> FloatArray:
-            return self._engine.color_matrix(covariance, jitter, white, self._threads)
-
-        samples = _with_jitter(color, self._jitter_unit(points))
+        samples = color_matrix(
+            self._engine, covariance, white, self._threads, self._jitter_unit(points)
+        )
         return np.repeat(mean, white.shape[1] // mean.shape[1], axis=1) + samples
 
     def _draw_prior(
@@ -348,6 +349,25 @@ class Prediction(ModelState):
         """Return ε times the largest prior variance at the points."""
         epsilon = float(np.finfo(self._dtype).eps)
         return epsilon * float(self.kernel.diag(np.asarray(points, dtype=np.float64)).max())
+
+
+def color_matrix(
+    engine: Engine,
+    covariance: FloatArray,
+    white: FloatArray,
+    threads: int | None,
+    jitter_unit: float | None = None,
+) -> FloatArray:
+    """Give white noise, shape (m, s), a covariance; with a jitter, and a warning, if need be.
+
+    `jitter_unit` is ε times the largest variance, or else is taken from the matrix.
+    """
+    if jitter_unit is None:
+        largest = float(np.diagonal(covariance).max(initial=0.0))
+        jitter_unit = float(np.finfo(covariance.dtype).eps) * largest
+    return _with_jitter(
+        lambda jitter: engine.color_matrix(covariance, jitter, white, threads), jitter_unit
+    )
 
 
 def _with_jitter(color: Any, unit: float) -> FloatArray:

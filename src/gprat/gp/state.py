@@ -24,13 +24,13 @@ from gprat.optimize.adam import Moments
 from gprat.planning import auto_tile_size
 from gprat.priors import Distribution, Priors, as_priors
 
-__all__ = ["ModelState", "NoiseBounds"]
+__all__ = ["OBJECTIVES", "ModelState", "NoiseBounds", "finite_bounds"]
 
 NoiseBounds: TypeAlias = tuple[float, float] | Literal["fixed"]
 
 _THREADS_REMEDY = "Pass how many processors to use, or None for all."
 _TILE_REMEDY = 'Pass the side of a tile, such as 256, or "auto".'
-_OBJECTIVES = {
+OBJECTIVES = {
     "log_marginal_likelihood": Objective.MARGINAL_LIKELIHOOD,
     "leave_one_out": Objective.LEAVE_ONE_OUT,
 }
@@ -66,6 +66,7 @@ class ModelState:
         self._tile_size = _resolve_tile_size(tile_size, n)
         self._wanted_tile_size = tile_size
         self._objective = _check_objective(objective)
+        self._mean_as_given = mean
         self._mean = as_mean(mean)
         self._check_coefficients(n)
         self._data = self._make_data(self._X, self._Y)
@@ -81,12 +82,26 @@ class ModelState:
         self._priors_by_name = priors
         self._priors = self._make_priors(self._hyperparameters)
 
+        self._start_working_state()
+
+    def _start_working_state(self) -> None:
+        """Make what belongs to this process: the engine, what it computed, and locks."""
         self._engine = get_engine("cpu")
         self._posterior: Posterior | None = None
         self._moments: Moments | None = None
         # The first guards the state; the second is held while training, when others may predict.
         self._state_lock = threading.RLock()
         self._training_lock = threading.RLock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the factor behind: the copy computes its own when it needs one."""
+        working = {"_engine", "_posterior", "_moments", "_state_lock", "_training_lock"}
+        with self._state_lock:
+            return {name: value for name, value in self.__dict__.items() if name not in working}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._start_working_state()
 
     # Hyperparameters
 
@@ -263,10 +278,10 @@ def _default_kernel() -> Kernel:
 
 
 def _check_objective(objective: Any) -> Objective:
-    if not isinstance(objective, str) or objective not in _OBJECTIVES:
-        names = " or ".join(map(repr, _OBJECTIVES))
+    if not isinstance(objective, str) or objective not in OBJECTIVES:
+        names = " or ".join(map(repr, OBJECTIVES))
         raise InvalidInputError(f"unknown objective {objective!r}: expected {names}.")
-    return _OBJECTIVES[objective]
+    return OBJECTIVES[objective]
 
 
 def _check_threads(threads: int | None) -> int | None:

@@ -9,13 +9,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import OptimizeResult
 
 from gprat import _validation as validation
 from gprat import runtime
 from gprat._hyperparameters import Hyperparameters
 from gprat._validation import Float64Array
-from gprat.exceptions import NotPositiveDefiniteError
+from gprat.exceptions import InvalidInputError, NotPositiveDefiniteError, UnsupportedTypeError
 from gprat.gp.likelihood import Likelihood
 from gprat.gp.state import finite_bounds
 from gprat.kernels import Program
@@ -25,7 +26,7 @@ from gprat.optimize.advice import advise
 from gprat.optimize.base import Callback, Objective, Optimizer
 from gprat.optimize.registry import get_optimizer
 from gprat.optimize.report import TrainingReport
-from gprat.optimize.task import TrainingTask
+from gprat.optimize.task import TrainingTask, add_tasks
 from gprat.optimize.train import TrainingInterrupted, train
 from gprat.optimize.warm_start import default_schedule
 from gprat.planning import auto_tile_size
@@ -50,6 +51,7 @@ class Training(Likelihood):
         learning_rate: float | None = None,
         schedule: str | Callable[[int, int], float] | None = None,
         n_restarts: int = 0,
+        starts: Sequence[npt.ArrayLike] | None = None,
         random_state: int | np.random.Generator | np.random.RandomState | None = None,
         warm_start: WarmStart = "auto",
         fixed: Sequence[str] = (),
@@ -58,6 +60,7 @@ class Training(Likelihood):
         checkpoint: str | os.PathLike[str] | None = None,
         resume: bool = False,
         memory_limit: int | None = None,
+        partners: Sequence[Training] = (),
     ) -> OptimizeResult:
         """Train: minimise the loss over the free hyperparameters, within their bounds.
 
@@ -84,6 +87,8 @@ class Training(Likelihood):
             Further starts, drawn from the priors, and where there are none uniformly between the
             bounds, of theta. The best result counts; starts at which the loss does not exist are
             skipped and reported.
+        starts : sequence of array-like of shape (p,), default=None
+            Further starts of your own, as `theta`; None to draw `n_restarts` of them.
         random_state : int, Generator, RandomState or None, default=None
             Seed of the restarts and of the subsets of a warm start. The same seed gives the same
             result for any number of threads.
@@ -109,6 +114,10 @@ class Training(Likelihood):
         memory_limit : int, default=None
             The most bytes that restarts which run at the same time may use; None for a quarter of
             the machine's memory. One run at a time is always allowed.
+        partners : sequence of GP, default=()
+            Models of other data with the same hyperparameters, which are learned from all data
+            together: the sum of the losses is minimised, from the hyperparameters of this model,
+            and all models take the result. Without a warm start.
 
         Returns
         -------
@@ -144,12 +153,18 @@ class Training(Likelihood):
         method = get_optimizer(optimizer, **options)
         with self._training_lock:
             active = self._active_positions(fixed)
-            is_default = optimizer == "l-bfgs-b" and max_iter is None
+            is_default = optimizer == "l-bfgs-b" and max_iter is None and not partners
+            if partners and warm_start not in (None, "auto"):
+                raise InvalidInputError(
+                    "a warm start on some of the rows cannot be combined with partners, whose rows "
+                    "are others. Leave warm_start out."
+                )
             return self._train(
-                self._hyperparameters,
+                self._check_partners(partners),
                 active,
                 method,
-                n_restarts=n_restarts,
+                self._check_starts(starts),
+                n_restarts=n_restarts if starts is None else len(starts),
                 random_state=random_state,
                 warm_start=self._resolve_warm_start(warm_start, len(active), is_default),
                 callback=callback,
@@ -201,20 +216,59 @@ class Training(Likelihood):
             return loss
 
     def _train(
-        self, start: Hyperparameters, active: IntArray, method: Optimizer, **options: Any
+        self,
+        models: Sequence[Training],
+        active: IntArray,
+        method: Optimizer,
+        further: Sequence[Float64Array] | None = None,
+        **options: Any,
     ) -> OptimizeResult:
-        self._release()
+        start = self._hyperparameters
+        starts = [start, *(m._hyperparameters.with_theta(start.theta) for m in models[1:])]
+
+        def adopt(report: TrainingReport) -> None:
+            for model, hyperparameters in zip(models, starts, strict=True):
+                model._adopt(_at(hyperparameters, active, report.theta))
+
+        for model in models:
+            model._release()
+        task = add_tasks([m._task(s, active) for m, s in zip(models, starts, strict=True)])
+        if further is not None:
+            remaining = iter(further)
+            task = dataclasses.replace(task, draw_start=lambda _: next(remaining)[active])
         try:
-            report = train(self._task(start, active), method, **options)
+            report = train(task, method, **options)
         except TrainingInterrupted as interruption:
             # What was reached is kept; then the cause goes on its way.
             if interruption.report is not None:
-                self._adopt(_at(start, active, interruption.report.theta))
+                adopt(interruption.report)
                 self.training_ = interruption.report
             raise interruption.cause from None
-        self._adopt(_at(start, active, report.theta))
+        adopt(report)
         self.training_ = self._with_condition(report)
         return self.training_.to_optimize_result()
+
+    def _check_starts(self, starts: Sequence[npt.ArrayLike] | None) -> list[Float64Array] | None:
+        if starts is None:
+            return None
+        names, is_log = self._hyperparameters.names, self._hyperparameters.is_log
+        return [validation.check_theta(start, names, is_log) for start in starts]
+
+    def _check_partners(self, partners: Sequence[Training]) -> list[Training]:
+        """Return this model and its partners."""
+        names = self._hyperparameters.names
+        for position, partner in enumerate(partners):
+            if not isinstance(partner, Training):
+                raise UnsupportedTypeError(
+                    f"partners[{position}] must be a gprat.GP, got {partner!r}."
+                )
+            others = partner._hyperparameters.names
+            if others != names:
+                raise InvalidInputError(
+                    f"partners[{position}] has the hyperparameters {', '.join(others)}, not those "
+                    f"of this model: {', '.join(names)}. Make it with the same kernel and noise."
+                )
+        return [self, *partners]
 
     def _with_condition(self, report: TrainingReport) -> TrainingReport:
         """Add what the factor at the optimum says, which predictions need anyway."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gprat._validation import Float64Array
 from gprat.optimize.base import Objective
 
-__all__ = ["BoolArray", "IntArray", "TrainingTask"]
+__all__ = ["BoolArray", "IntArray", "TrainingTask", "add_tasks"]
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 IntArray: TypeAlias = npt.NDArray[np.intp]
@@ -63,3 +63,36 @@ class TrainingTask:
     bytes_per_evaluation: Callable[[int], int]
     threads: int
     fingerprint: str
+
+
+def add_tasks(tasks: Sequence[TrainingTask]) -> TrainingTask:
+    """Return the task whose loss is the sum of the losses of several, on all their rows.
+
+    Parameters
+    ----------
+    tasks : sequence of TrainingTask
+        At least one, with the same names. Start, bounds and random starts are the first one's. They
+        have no rows in common, so that early stages on some of the rows are not possible.
+    """
+    first = tasks[0]
+    if len(tasks) == 1:
+        return first
+
+    def make_objective(rows: IntArray | None, threads: int | None) -> Objective:
+        assert rows is None, "there are no rows in common"
+        objectives = [task.make_objective(None, threads) for task in tasks]
+
+        def objective(theta: Float64Array) -> tuple[float, Float64Array]:
+            losses, gradients = zip(*(part(theta) for part in objectives), strict=True)
+            return sum(losses), np.sum(gradients, axis=0)
+
+        return objective
+
+    return replace(
+        first,
+        n_rows=sum(task.n_rows for task in tasks),
+        make_objective=make_objective,
+        # One after the other.
+        bytes_per_evaluation=lambda _: max(t.bytes_per_evaluation(t.n_rows) for t in tasks),
+        fingerprint=" ".join(task.fingerprint for task in tasks),
+    )

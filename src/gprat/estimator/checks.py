@@ -1,0 +1,119 @@
+"""What is odd about data and result, in words that help: warnings, never errors."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from gprat._validation import Float64Array, FloatArray
+from gprat.exceptions import DataWarning
+from gprat.optimize.report import TrainingReport
+
+__all__ = ["check_data", "check_training"]
+
+# Standard deviations that the mean of y may lie from 0 without a word.
+_FAR_FROM_ZERO = 5.0
+# Below this part of a target's variance, noise does not tell repeated rows apart.
+_LITTLE_NOISE = 1e-6
+_MOST_NAMED = 5
+
+
+def check_data(
+    X: FloatArray,
+    y: Float64Array,
+    *,
+    names: Sequence[str] | None,
+    has_mean: bool,
+    noise: float,
+) -> None:
+    """Warn of constant features, targets far from zero, and repeated rows without noise.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        Training inputs.
+    y : ndarray of shape (n, k)
+        Targets as the model sees them; NaN where missing.
+    names : sequence of str or None
+        Names of the features.
+    has_mean : bool
+        Whether the model has a mean function.
+    noise : float
+        The least noise variance of a row.
+    """
+    if X.shape[0] < 2:
+        return
+    _check_features(X, names)
+    if not has_mean:
+        _check_targets(y)
+    _check_duplicates(X, y, noise)
+
+
+def _check_features(X: FloatArray, names: Sequence[str] | None) -> None:
+    constant = np.flatnonzero(np.ptp(X, axis=0) == 0.0)
+    if constant.size == 0:
+        return
+    which = _name([str(i) if names is None else names[int(i)] for i in constant])
+    _warn(
+        f"feature {which} is constant, so that nothing can be learned about its length scale. "
+        "Leave it out."
+    )
+
+
+def _check_targets(y: Float64Array) -> None:
+    mean, std = np.nanmean(y, axis=0), np.nanstd(y, axis=0)
+    far = np.flatnonzero((std > 0.0) & (np.abs(mean) > _FAR_FROM_ZERO * std))
+    if far.size:
+        o = int(far[0])
+        of = f"output {o} of y" if y.shape[1] > 1 else "y"
+        _warn(
+            f"{of} has mean {mean[o]:.3g} and standard deviation {std[o]:.3g}, but far from the "
+            'data the model predicts 0. Use normalize_y=True, or mean="constant".'
+        )
+
+
+def _check_duplicates(X: FloatArray, y: Float64Array, noise: float) -> None:
+    variance = float(np.nanmax(np.nanvar(y, axis=0)))
+    if noise > _LITTLE_NOISE * variance:
+        return
+    _, inverse = np.unique(X, axis=0, return_inverse=True)
+    inverse = inverse.reshape(-1)
+    n_repeated = X.shape[0] - int(inverse.max()) - 1
+    if n_repeated:
+        counts = np.bincount(inverse)
+        rows = np.flatnonzero(inverse == counts.argmax())
+        _warn(
+            f"{n_repeated} rows of X repeat others (such as rows {_name(rows)}), and there is "
+            f"hardly any noise ({noise:.1e}). Use a larger alpha, or noise=0.1 to learn it; the "
+            "Cholesky factorisation may fail."
+        )
+
+
+def check_training(report: TrainingReport, kernel: Any) -> None:
+    """Warn of bounds that bind, as scikit-learn does, and of training that didn't converge."""
+    kernel._check_bounds_params()
+    for name, side in report.at_bounds.items():
+        if name.startswith("noise_variance"):
+            lines = [line for line in report.advice if line.startswith(name)]
+            text = lines[0] if lines else f"{name} is at its {side} bound."
+            warnings.warn(text, ConvergenceWarning, stacklevel=4)
+    if not report.success:
+        warnings.warn(
+            f"training did not converge: {report.message}. See training_; raise max_iter or "
+            "the bounds, scale the data, or use n_restarts_optimizer.",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+
+
+def _name(items: Sequence[Any] | np.ndarray[Any, Any]) -> str:
+    shown = ", ".join(str(item) for item in items[:_MOST_NAMED])
+    return shown if len(items) <= _MOST_NAMED else f"{shown} and {len(items) - _MOST_NAMED} more"
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, DataWarning, stacklevel=5)
