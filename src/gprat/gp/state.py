@@ -64,7 +64,6 @@ class ModelState:
         self._threads = _check_threads(threads)
         self._tile_size_is_automatic = isinstance(tile_size, str)
         self._tile_size = _resolve_tile_size(tile_size, n)
-        self._wanted_tile_size = tile_size
         self._objective = _check_objective(objective)
         self._mean_as_given = mean
         self._mean = as_mean(mean)
@@ -185,7 +184,7 @@ class ModelState:
     @property
     def tile_size(self) -> int:
         """Side of the tiles, in [1, n]."""
-        return self._tile_size
+        return min(self._tile_size, int(self._X.shape[0]))
 
     @property
     def threads(self) -> int | None:
@@ -228,7 +227,7 @@ class ModelState:
         return values[:, 0] if self._has_vector_targets else values
 
     def _problem(self, hyperparameters: Hyperparameters) -> Problem:
-        return self._data.problem(hyperparameters, self._tile_size, self._threads)
+        return self._data.problem(hyperparameters, self.tile_size, self._threads)
 
     def _factor(self, hyperparameters: Hyperparameters) -> Posterior:
         """Return the posterior for these hyperparameters; keep it if they are the current ones."""
@@ -293,4 +292,4 @@ def _check_threads(threads: int | None) -> int | None:
 def _resolve_tile_size(tile_size: int | Literal["auto"], n: int) -> int:
     if isinstance(tile_size, str) and tile_size == "auto":
         return auto_tile_size(n, runtime.processors())
-    return min(n, validation.check_positive_integer(tile_size, "tile_size", _TILE_REMEDY))
+    return validation.check_positive_integer(tile_size, "tile_size", _TILE_REMEDY)
