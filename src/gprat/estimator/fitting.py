@@ -37,12 +37,10 @@ class Fitting(EstimatorState):
     copy_X_train: bool  # noqa: N815 - scikit-learn's name
     random_state: Any
     noise_bounds: Any
-    priors: Any
     objective: str
     warm_start: Any
     nan_policy: str
     tile_size: Any
-    dtype: Any
     progress: bool | None
     memory_limit: int | None
 
@@ -88,6 +86,7 @@ class Fitting(EstimatorState):
         _refuse(unsupported)
         self._check_parameters()
         warm = self._last_hyperparameters()
+        self.target_names_ = _names_of(y)
         X, y = self._check_data(X, y)
         kernel = ConstantKernel() * RBF() if self.kernel is None else self.kernel
         _check_restarts(kernel, self.n_restarts_optimizer)
@@ -342,6 +341,13 @@ def _refuse(unsupported: dict[str, Any]) -> None:
     if unsupported:
         name = next(iter(unsupported))
         raise TypeError(f"fit() got an unexpected keyword argument '{name}'")
+
+
+def _names_of(y: Any) -> list[str] | None:
+    """Return the names of the outputs that a Series or a DataFrame has."""
+    names = getattr(y, "columns", None)
+    names = [getattr(y, "name", None)] if names is None else list(names)
+    return names if all(isinstance(name, str) for name in names) else None
 
 
 def _check_restarts(kernel: Kernel, n_restarts: int) -> None:

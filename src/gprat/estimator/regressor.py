@@ -14,14 +14,17 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from gprat._validation import Float64Array
 from gprat.estimator.pictures import Pictures
 from gprat.estimator.prediction import Prediction
+from gprat.estimator.storage import Storage
 from gprat.estimator.updating import Updating
 from gprat.exceptions import InvalidInputError, NotPositiveDefiniteError
+from gprat.persistence import saveable
 
 __all__ = ["GaussianProcessRegressor"]
 
 
+@saveable("GaussianProcessRegressor")
 class GaussianProcessRegressor(
-    Updating, Prediction, Pictures, MultiOutputMixin, RegressorMixin, BaseEstimator
+    Updating, Prediction, Pictures, Storage, MultiOutputMixin, RegressorMixin, BaseEstimator
 ):
     """Exact Gaussian process regression with scikit-learn's interface, on gprat's engine.
 
@@ -108,6 +111,8 @@ class GaussianProcessRegressor(
         Number of features.
     feature_names_in_ : ndarray of str
         Names of the features, if X had any.
+    target_names_ : list of str or None
+        Names of the outputs, if y was a Series or a DataFrame with names.
 
     See Also
     --------

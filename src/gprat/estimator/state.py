@@ -31,6 +31,8 @@ class EstimatorState:
     mean: Any
     noise: float | None
     threads: int | None
+    priors: Any
+    dtype: Any
 
     X_train_: Any
     y_train_: Float64Array
@@ -38,6 +40,7 @@ class EstimatorState:
     n_features_in_: int
     log_marginal_likelihood_value_: float
     training_: TrainingReport | None
+    target_names_: list[str] | None
     _alpha: float | Float64Array
     _scale: TargetScale
     _patterns: list[Pattern]
