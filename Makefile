@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := build/native
 
-.PHONY: demo test check native-test python-test bench format clean
+.PHONY: demo test check native-test python-test docs bench format clean
 
 ## Train on real measurements, forecast them, draw the pictures.
 demo: $(VENV)/demo
@@ -31,6 +31,12 @@ native-test: $(VENV)/test
 	$(BIN)/cmake --build $(NATIVE)
 	$(BIN)/ctest --test-dir $(NATIVE) --output-on-failure
 
+## The documentation, as HTML in build/docs. A warning is an error.
+docs: $(VENV)/docs
+	rm -rf docs/api/generated
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
+	@echo build/docs/index.html
+
 ## The speed and memory table of the README, measured on this machine.
 bench: native-test
 	$(BIN)/python -m benchmarks
@@ -41,7 +47,7 @@ format: $(VENV)/test
 	git ls-files '*.cpp' '*.hpp' | xargs $(BIN)/clang-format -i
 
 clean:
-	rm -rf $(VENV) build demo_output
+	rm -rf $(VENV) build demo_output docs/api/generated docs/gallery
 
 # The editable install is repeated when anything compiled has changed.
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard cmake/*.cmake) \
@@ -65,4 +71,8 @@ $(VENV)/demo: $(VENV)/gprat
 
 $(VENV)/test: $(VENV)/gprat
 	$(BIN)/python -m pip install --quiet --group test
+	touch $@
+
+$(VENV)/docs: $(VENV)/gprat
+	$(BIN)/python -m pip install --quiet --group docs
 	touch $@

@@ -2,10 +2,13 @@
 
 from importlib.metadata import version
 
-from gprat import datasets, exceptions, kernels, means, plotting, runtime
+from gprat import datasets, diagnostics, exceptions, kernels, means, plotting, runtime
+from gprat.diagnostics import diagnose
 from gprat.estimator import GaussianProcessRegressor
 from gprat.gp import GP
+from gprat.interop import from_gpytorch, from_sklearn, to_sklearn
 from gprat.persistence import load
+from gprat.planning import plan
 from gprat.trace import trace
 
 __all__ = [
@@ -13,12 +16,18 @@ __all__ = [
     "GaussianProcessRegressor",
     "__version__",
     "datasets",
+    "diagnose",
+    "diagnostics",
     "exceptions",
+    "from_gpytorch",
+    "from_sklearn",
     "kernels",
     "load",
     "means",
+    "plan",
     "plotting",
     "runtime",
+    "to_sklearn",
     "trace",
 ]
 

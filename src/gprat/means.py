@@ -18,8 +18,9 @@ import numpy.typing as npt
 
 from gprat._validation import Float64Array, FloatArray
 from gprat.exceptions import InvalidInputError, UnsupportedTypeError
+from gprat.kernels.program import as_real_array
 
-__all__ = ["BasisFunction", "FixedMean", "Mean", "MeanLike", "as_mean"]
+__all__ = ["BasisFunction", "FixedLinear", "FixedMean", "Mean", "MeanLike", "as_mean"]
 
 _NAMES = ("zero", "constant", "linear", "quadratic")
 _Values: TypeAlias = Callable[[Float64Array], npt.ArrayLike]
@@ -82,10 +83,85 @@ class FixedMean:
     gradient: _Values | None = None
 
 
+@dataclass(frozen=True)
+class FixedLinear:
+    """The mean function intercept + Σ_f coefficient_f x_f, with known numbers.
+
+    Unlike other fixed means it holds no function, so that a model with it can be saved. For
+    coefficients that are estimated from the data use ``mean="linear"``.
+
+    Parameters
+    ----------
+    intercept : float
+        The mean at the origin; any finite number.
+    coefficients : array-like of shape (d,), default=None
+        The slope along each feature, finite; None for a constant mean.
+
+    Attributes
+    ----------
+    intercept : float
+        See Parameters.
+    coefficients : tuple of float or None
+        See Parameters.
+
+    Raises
+    ------
+    InvalidInputError
+        If a number is not finite, or a shape is wrong.
+    UnsupportedTypeError
+        If they are not numbers.
+
+    Examples
+    --------
+    >>> from gprat import GP
+    >>> from gprat.means import FixedLinear
+    >>> mean = FixedLinear(5.0, [1.0, -2.0])
+    >>> GP([[0.0, 0.0]], [5.0], mean=mean).predict([[100.0, 10.0]])
+    array([85.])
+    >>> mean == FixedLinear(5.0, (1.0, -2.0))
+    True
+    """
+
+    intercept: float
+    coefficients: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Keep plain numbers: they compare, print, and do not change with the caller's array."""
+        intercept = _check_finite(self.intercept, "intercept", 0)
+        object.__setattr__(self, "intercept", float(intercept))
+        if self.coefficients is not None:
+            coefficients = _check_finite(self.coefficients, "coefficients", 1)
+            object.__setattr__(self, "coefficients", tuple(coefficients.tolist()))
+
+    def __call__(self, X: npt.ArrayLike) -> Float64Array:
+        """Return the mean at points of shape (m, d): shape (m,)."""
+        points = np.asarray(X, dtype=np.float64)
+        if self.coefficients is None:
+            return np.full(len(points), self.intercept)
+        return np.asarray(points @ self._slopes(points) + self.intercept)
+
+    def gradient(self, X: npt.ArrayLike) -> Float64Array:
+        """Return its derivatives by the features at points of shape (m, d): shape (m, d)."""
+        points = np.asarray(X, dtype=np.float64)
+        if self.coefficients is None:
+            return np.zeros(points.shape)
+        return np.broadcast_to(self._slopes(points), points.shape)
+
+    def _slopes(self, points: Float64Array) -> Float64Array:
+        slopes = np.array(self.coefficients)
+        if points.shape[1] != len(slopes):
+            raise InvalidInputError(
+                f"FixedLinear has {len(slopes)} coefficients, but the points have "
+                f"{points.shape[1]} features. Pass one coefficient a feature."
+            )
+        return slopes
+
+
 MeanLike: TypeAlias = (
     Literal["zero", "constant", "linear", "quadratic"]
     | _Values
     | BasisFunction
+    | FixedLinear
     | FixedMean
     | Sequence["_Values | BasisFunction"]
 )
@@ -115,7 +191,7 @@ def as_mean(mean: Any) -> Mean:
 
     Parameters
     ----------
-    mean : {"zero", "constant", "linear", "quadratic"}, callable, FixedMean or sequence
+    mean : {"zero", "constant", "linear", "quadratic"}, callable, FixedMean, FixedLinear or sequence
         A sequence holds basis functions: callables or `BasisFunction`. A callable alone is a fixed
         mean.
 
@@ -146,6 +222,8 @@ def as_mean(mean: Any) -> Mean:
                 "list of basis functions."
             )
         return _PolynomialTrend(_NAMES.index(mean) - 1)
+    if isinstance(mean, FixedLinear):
+        return _FunctionMean(FixedMean(mean, mean.gradient))
     if isinstance(mean, FixedMean):
         return _FunctionMean(_check_callables(mean, "mean"))
     if isinstance(mean, BasisFunction):
@@ -298,6 +376,14 @@ def _check_callables(mean: _Function, name: str) -> _Function:
     raise UnsupportedTypeError(
         f"{name} must hold a function, and a function or None as its gradient, got {mean!r}."
     )
+
+
+def _check_finite(values: Any, name: str, ndim: int) -> Float64Array:
+    array = as_real_array(values, f"{name} of FixedLinear")
+    if array.ndim != ndim or not np.isfinite(array).all():
+        expected = "one finite number" if ndim == 0 else "finite numbers, one a feature"
+        raise InvalidInputError(f"{name} of FixedLinear must be {expected}, got {values!r}.")
+    return array
 
 
 def _name_of(function: _Values, default: str) -> str:

@@ -1,8 +1,26 @@
-"""Sizes that are chosen before the work starts."""
+"""Sizes that are chosen, and costs that are known, before the work starts."""
 
 from __future__ import annotations
 
+import dataclasses
+import html
 import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy.typing as npt
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from gprat import _validation as validation
+from gprat import runtime
+from gprat._costs import Operation, Work
+from gprat._machine import available_memory
+from gprat._text import as_plain_text, make_table
+from gprat.exceptions import InvalidInputError
+
+__all__ = ["Plan", "auto_tile_size", "plan"]
 
 _ONE_TILE_UP_TO = 192
 _SMALLEST, _LARGEST = 120, 1008
@@ -16,6 +34,16 @@ _TILE_PER_ROOT = 8.5
 
 # Tiles a side, per root of the number of processors, that keep all of them busy.
 _TILES_PER_ROOT = 4
+
+# Squared, and times eight bytes, it still is a number of 63 bits.
+_LARGEST_SIZE = 10**9
+_SIZE_REMEDY = "Pass a count, such as 10_000."
+_TITLES = {
+    "fit": "Fit: likelihood and gradient",
+    "predict": "Predict means",
+    "variance": "Predict means and variances",
+    "covariance": "Predict means and their covariance",
+}
 
 
 def auto_tile_size(n: int, processors: int) -> int:
@@ -51,3 +79,299 @@ def auto_tile_size(n: int, processors: int) -> int:
         return n
     size = min(_TILE_PER_ROOT * math.sqrt(n), n / (_TILES_PER_ROOT * math.sqrt(processors)))
     return min(max(int(size) // _MULTIPLE * _MULTIPLE, _SMALLEST), _LARGEST)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an operation costs, known before it starts. Prints as a table.
+
+    Parameters
+    ----------
+    what : str
+        The operation: "fit", "predict", "variance" or "covariance".
+    n, d, m : int
+        Training points, features, test points.
+    n_outputs : int
+        Columns of y.
+    n_hyperparameters : int
+        What the gradient has entries for.
+    threads : int
+        Threads that compute.
+    dtype : str
+        Precision, "float64" or "float32".
+    tile_size : int
+        Side of the tiles.
+    n_tiles : int
+        Tiles of the lower triangle, those on the diagonal included.
+    n_tasks : int
+        Tasks of the graph.
+    flops : float
+        Additions and multiplications.
+    data_bytes : int
+        Size of X, y and the test points.
+    peak_bytes : int
+        The most memory that is taken at a time beyond the data, results included.
+    memory : int
+        Bytes that may be taken.
+    largest_n : int
+        The most training points, all else being equal, for which data and peak fit into `memory`;
+        0 if not even one does.
+
+    Examples
+    --------
+    >>> plan(1000, m=50, what="variance", tile_size=100, memory=2**30).n_tiles
+    55
+    """
+
+    what: str
+    n: int
+    d: int
+    m: int
+    n_outputs: int
+    n_hyperparameters: int
+    threads: int
+    dtype: str
+    tile_size: int
+    n_tiles: int
+    n_tasks: int
+    flops: float
+    data_bytes: int
+    peak_bytes: int
+    memory: int
+    largest_n: int
+
+    @property
+    def fits(self) -> bool:
+        """Whether the data and the operation fit into the memory."""
+        return self.data_bytes + self.peak_bytes <= self.memory
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all fields, and `fits`, as numbers and text that JSON knows.
+
+        Returns
+        -------
+        dict
+            By the names of the fields.
+
+        Examples
+        --------
+        >>> plan(1000, memory=2**30).as_dict()["fits"]
+        True
+        """
+        return {**dataclasses.asdict(self), "fits": self.fits}
+
+    def __str__(self) -> str:
+        return as_plain_text(Group(Text(self._headline()), Text(""), self._table()))
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
+
+    def _headline(self) -> str:
+        verdict = "fits into" if self.fits else "does not fit into"
+        return (
+            f"{_TITLES[self.what]}, {_count(self.n, 'training point')}: "
+            f"{verdict} {_bytes(self.memory)} of memory"
+        )
+
+    def _table(self) -> Table:
+        table = make_table("", "")
+        table.columns[-1].justify = "left"
+        points = f", {_count(self.m, 'test point')}" if self.m else ""
+        rows = {
+            "size": f"{_count(self.d, 'feature')}, {_count(self.n_outputs, 'output')}, "
+            f"{_count(self.n_hyperparameters, 'hyperparameter')}{points}",
+            "data": _bytes(self.data_bytes),
+            "peak beyond the data": _bytes(self.peak_bytes),
+            "largest n that fits": f"{self.largest_n:,}",
+            "operations": f"{self.flops:.3g} flop",
+            "tiles": f"{self.n_tiles:,} of side {self.tile_size}, in {self.dtype}",
+            "tasks": f"{self.n_tasks:,} on {_count(self.threads, 'thread')}",
+        }
+        for name, value in rows.items():
+            table.add_row(name, Text(value))
+        return table
+
+
+def plan(
+    n: int,
+    d: int = 1,
+    m: int = 0,
+    *,
+    what: Literal["fit", "predict", "variance", "covariance"] = "fit",
+    n_outputs: int = 1,
+    n_hyperparameters: int | None = None,
+    threads: int | None = None,
+    dtype: npt.DTypeLike = "float64",
+    tile_size: int | Literal["auto"] = "auto",
+    memory: int | None = None,
+) -> Plan:
+    """Say what an operation costs, without data and without doing it.
+
+    Bytes, operations and tasks are counted from the loops of the core; the memory that is kept by
+    each thread is an estimate of a few MiB. Training takes as many evaluations as it needs, each
+    of which costs this much; restarts that run at the same time take that many times the memory.
+
+    Parameters
+    ----------
+    n : int
+        Number of training points, from 1 to 10⁹.
+    d : int, default=1
+        Number of features.
+    m : int, default=0
+        Number of test points; at least 1 unless `what` is "fit".
+    what : {"fit", "predict", "variance", "covariance"}, default="fit"
+        "fit": one evaluation of the log marginal likelihood and its gradient. The others: the
+        factor, and predicted means; with variances; or with the joint covariance of all test
+        points.
+    n_outputs : int, default=1
+        Number of columns of y.
+    n_hyperparameters : int, default=None
+        Number of entries of theta; None for d + 2: a variance, a length scale for each feature, and
+        the noise.
+    threads : int, default=None
+        Threads that compute; None for all that a computation would use here and now.
+    dtype : {"float64", "float32"}, default="float64"
+        Precision.
+    tile_size : int or "auto", default="auto"
+        Side of the tiles; "auto" for what a model would choose on this machine.
+    memory : int, default=None
+        Bytes that may be taken; None for what is available to this process now, by the kernel's
+        estimate and the limits of its cgroups.
+
+    Returns
+    -------
+    Plan
+        Costs, and the largest n that fits. Prints as a table.
+
+    Raises
+    ------
+    InvalidInputError
+        If a number is out of its range, `what` is unknown, or test points are missing.
+    UnsupportedTypeError
+        If a number is not a whole number, or the dtype is none of the two.
+
+    Examples
+    --------
+    >>> from gprat.planning import plan
+    >>> costs = plan(20_000, d=8, threads=2, memory=8 * 2**30)
+    >>> print(costs)
+    Fit: likelihood and gradient, 20,000 training points: fits into 8 GiB of memory
+    <BLANKLINE>
+    size                  8 features, 1 output, 10 hyperparameters
+    ...
+    >>> costs.fits, costs.largest_n > 40_000
+    (True, True)
+    """
+    operation = _check_operation(what)
+    size, features = _check_size(n, "n"), _check_size(d, "d")
+    outputs, points = _check_size(n_outputs, "n_outputs"), _check_points(m, operation)
+    parameters = features + 2
+    if n_hyperparameters is not None:
+        parameters = _check_size(n_hyperparameters, "n_hyperparameters")
+    precision = validation.check_dtype(dtype, None)
+    work = Work(
+        operation,
+        features,
+        points,
+        outputs,
+        parameters,
+        runtime.threads() if threads is None else _check_size(threads, "threads"),
+        precision.itemsize,
+        _TileSize(tile_size),
+    )
+    budget = available_memory() if memory is None else _check_memory(memory)
+    tile = work.tile_size_for(size)
+    tiles_a_side = -(-size // tile)
+    return Plan(
+        what=operation.value,
+        n=size,
+        d=features,
+        m=points,
+        n_outputs=outputs,
+        n_hyperparameters=parameters,
+        threads=work.threads,
+        dtype=str(precision),
+        tile_size=tile,
+        n_tiles=tiles_a_side * (tiles_a_side + 1) // 2,
+        n_tasks=work.tasks(size),
+        flops=work.flops(size),
+        data_bytes=work.data_bytes(size),
+        peak_bytes=work.peak_bytes(size),
+        memory=budget,
+        largest_n=_largest_n(work, budget),
+    )
+
+
+class _TileSize:
+    """The side of the tiles as a function of n."""
+
+    def __init__(self, tile_size: int | Literal["auto"]) -> None:
+        remedy = 'Pass the side of a tile, such as 256, or "auto".'
+        self._fixed: int | None = None
+        if not (isinstance(tile_size, str) and tile_size == "auto"):
+            self._fixed = validation.check_positive_integer(tile_size, "tile_size", remedy)
+        self._processors = runtime.processors()
+
+    def __call__(self, n: int) -> int:
+        if self._fixed is not None:
+            return min(n, self._fixed)
+        return auto_tile_size(n, self._processors)
+
+
+def _largest_n(work: Work, memory: int) -> int:
+    """Return the largest n that fits, by bisection: what is taken grows with n."""
+
+    def fits(n: int) -> bool:
+        return work.data_bytes(n) + work.peak_bytes(n) <= memory
+
+    low, high = 0, _LARGEST_SIZE + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+def _check_operation(what: Any) -> Operation:
+    try:
+        return Operation(what)
+    except ValueError:
+        names = ", ".join(repr(operation.value) for operation in Operation)
+        raise InvalidInputError(f"unknown operation {what!r}: expected one of {names}.") from None
+
+
+def _check_size(value: Any, name: str) -> int:
+    number = validation.check_positive_integer(value, name, _SIZE_REMEDY)
+    if number > _LARGEST_SIZE:
+        raise InvalidInputError(
+            f"{name} must be at most {_LARGEST_SIZE:,}, got {number:,}: no matrix of that size can "
+            "be addressed. Check the number."
+        )
+    return number
+
+
+def _check_points(m: Any, operation: Operation) -> int:
+    if operation is Operation.FIT and m is not True and m == 0:
+        return 0
+    if operation is not Operation.FIT and m is not False and m == 0:
+        raise InvalidInputError(
+            f"m is 0, and {operation.value!r} needs test points. Pass how many there will be, "
+            "such as m=1000."
+        )
+    return _check_size(m, "m")
+
+
+def _check_memory(memory: Any) -> int:
+    return validation.check_positive_integer(
+        memory, "memory", "Pass bytes, such as 16 * 2**30 for 16 GiB, or None for what there is."
+    )
+
+
+def _bytes(count: int) -> str:
+    size, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
+    while size >= 999.5 and len(units) > 1:
+        size, units = size / 1024.0, units[1:]
+    return f"{size:.3g} {units[0]}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

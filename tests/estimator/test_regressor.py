@@ -506,3 +506,65 @@ def test_interruption_leaves_no_half_fitted_threads(data):
         GaussianProcessRegressor(RBF(1.0), alpha=0.1, optimizer=broken).fit(X, y)
     assert GaussianProcessRegressor(RBF(1.0), alpha=0.1).fit(X, y).score(X, y) > 0.9
     assert gprat.runtime.threads() >= 1
+
+
+class TestStorage:
+    @pytest.mark.parametrize("include_factor", [False, True])
+    def test_what_comes_back_is_the_same(self, data, tmp_path, include_factor):
+        X, y, Xs = data
+        frame = pd.DataFrame(X, columns=["a", "b"])
+        model = GaussianProcessRegressor(
+            Matern([1.0, 2.0], nu=2.5),
+            alpha=np.linspace(0.01, 0.02, 60),
+            noise=0.1,
+            normalize_y=True,
+            mean="linear",
+            priors={"noise_variance": lognorm(1.0)},
+            warm_start=[20],
+            tile_size=16,
+            random_state=3,
+        ).fit(frame, pd.Series(y, name="height"))
+        model.save(tmp_path / "model", include_factor=include_factor)
+        loaded = gprat.load(tmp_path / "model")
+        points = pd.DataFrame(Xs, columns=["a", "b"])
+        for a, b in zip(
+            loaded.predict(points, return_std=True),
+            model.predict(points, return_std=True),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(a, b)
+        assert loaded.target_names_ == ["height"]
+        assert list(loaded.feature_names_in_) == ["a", "b"]
+        assert loaded.kernel_ == model.kernel_
+        assert loaded.log_marginal_likelihood() == model.log_marginal_likelihood()
+        for name, value in model.get_params(deep=False).items():
+            if name != "priors":
+                assert np.array_equal(getattr(loaded, name), value), name
+        np.testing.assert_array_equal(loaded.loo_.mean, model.loo_.mean)
+        again = clone(loaded).fit(frame, y)
+        np.testing.assert_allclose(again.predict(points), model.predict(points), rtol=1e-4)
+        loaded.append(points, np.zeros(17), alpha=0.1).delete(slice(5))
+
+    def test_missing_targets(self, data, tmp_path):
+        X, y, Xs = data
+        Y = two_outputs(y)
+        Y[3, 0] = np.nan
+        model = GaussianProcessRegressor(alpha=0.1, nan_policy="omit", normalize_y=True)
+        with pytest.warns(DataWarning):
+            model.fit(X, Y)
+        model.save(tmp_path / "model")
+        loaded = gprat.load(tmp_path / "model")
+        np.testing.assert_array_equal(loaded.predict(Xs), model.predict(Xs))
+        np.testing.assert_array_equal(loaded.alpha_, model.alpha_)
+
+    def test_what_cannot_be_saved_is_refused(self, data, tmp_path):
+        X, y, _ = data
+        model = GaussianProcessRegressor(alpha=0.1, random_state=np.random.RandomState(0))
+        with pytest.raises(NotFittedError):
+            model.save(tmp_path / "model")
+        with pytest.raises(TypeError, match=r"set_params\(random_state=None\)"):
+            model.fit(X, y).save(tmp_path / "model")
+        words = GaussianProcessRegressor(Characters(), alpha=0.1).fit(["a", "b"], [1.0, 2.0])
+        with pytest.raises(ValueError, match="Characters"):
+            words.save(tmp_path / "model")
+        assert not list(tmp_path.iterdir())

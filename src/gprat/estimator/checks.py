@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ def check_data(
     names: Sequence[str] | None,
     has_mean: bool,
     noise: float,
+    white_noise: Callable[[], float],
 ) -> None:
     """Warn of constant features, targets far from zero, and repeated rows without noise.
 
@@ -44,48 +45,60 @@ def check_data(
         Whether the model has a mean function.
     noise : float
         The least noise variance of a row.
+    white_noise : callable
+        Returns the noise variance that the kernel has on its part.
     """
     if X.shape[0] < 2:
         return
     _check_features(X, names)
+    mean, variance = _moments(y)
     if not has_mean:
-        _check_targets(y)
-    _check_duplicates(X, y, noise)
+        _check_targets(mean, np.sqrt(variance))
+    little = _LITTLE_NOISE * float(variance.max())
+    if noise <= little and noise + white_noise() <= little:
+        _check_duplicates(X, noise)
+
+
+def _moments(y: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Return mean and variance of each output, shape (k,)."""
+    known = y if np.isfinite(y.sum()) else np.nan_to_num(y, nan=0.0)
+    count = len(y) if known is y else np.count_nonzero(~np.isnan(y), axis=0)
+    mean = known.sum(axis=0) / count
+    # A rough value will do, so that it may take next to no time.
+    squares = np.einsum("ij,ij->j", known, known) / count
+    return mean, np.maximum(squares - mean**2, 0.0)
 
 
 def _check_features(X: FloatArray, names: Sequence[str] | None) -> None:
-    constant = np.flatnonzero(np.ptp(X, axis=0) == 0.0)
-    if constant.size == 0:
+    # Few features are alike in the first and the last row.
+    alike = np.flatnonzero(X[0] == X[-1])
+    constant = [int(j) for j in alike if np.ptp(X[:, j]) == 0.0]
+    if not constant:
         return
-    which = _name([str(i) if names is None else names[int(i)] for i in constant])
+    which = _name([str(j) if names is None else names[j] for j in constant])
     _warn(
         f"feature {which} is constant, so that nothing can be learned about its length scale. "
         "Leave it out."
     )
 
 
-def _check_targets(y: Float64Array) -> None:
-    mean, std = np.nanmean(y, axis=0), np.nanstd(y, axis=0)
+def _check_targets(mean: Float64Array, std: Float64Array) -> None:
     far = np.flatnonzero((std > 0.0) & (np.abs(mean) > _FAR_FROM_ZERO * std))
     if far.size:
         o = int(far[0])
-        of = f"output {o} of y" if y.shape[1] > 1 else "y"
+        of = f"output {o} of y" if mean.size > 1 else "y"
         _warn(
             f"{of} has mean {mean[o]:.3g} and standard deviation {std[o]:.3g}, but far from the "
             'data the model predicts 0. Use normalize_y=True, or mean="constant".'
         )
 
 
-def _check_duplicates(X: FloatArray, y: Float64Array, noise: float) -> None:
-    variance = float(np.nanmax(np.nanvar(y, axis=0)))
-    if noise > _LITTLE_NOISE * variance:
-        return
+def _check_duplicates(X: FloatArray, noise: float) -> None:
     _, inverse = np.unique(X, axis=0, return_inverse=True)
     inverse = inverse.reshape(-1)
     n_repeated = X.shape[0] - int(inverse.max()) - 1
     if n_repeated:
-        counts = np.bincount(inverse)
-        rows = np.flatnonzero(inverse == counts.argmax())
+        rows = np.flatnonzero(inverse == np.bincount(inverse).argmax())
         _warn(
             f"{n_repeated} rows of X repeat others (such as rows {_name(rows)}), and there is "
             f"hardly any noise ({noise:.1e}). Use a larger alpha, or noise=0.1 to learn it; the "

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import clone
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Kernel, WhiteKernel
 from sklearn.utils import check_array, check_consistent_length, check_random_state
+from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.validation import validate_data
 
 from gprat._validation import Float64Array
@@ -37,14 +37,16 @@ class Fitting(EstimatorState):
     copy_X_train: bool  # noqa: N815 - scikit-learn's name
     random_state: Any
     noise_bounds: Any
-    priors: Any
     objective: str
     warm_start: Any
     nan_policy: str
     tile_size: Any
-    dtype: Any
     progress: bool | None
     memory_limit: int | None
+
+    _parameter_constraints: ClassVar[dict[str, Any]]
+    # Of the parameters that have constraints.
+    _defaults: ClassVar[dict[str, Any]]
 
     def fit(self: _Self, X: Any, y: Any, **unsupported: Any) -> _Self:
         """Fit the model: learn hyperparameters, then condition on the data.
@@ -82,10 +84,11 @@ class Fitting(EstimatorState):
         True
         """
         _refuse(unsupported)
-        self._validate_params()  # type: ignore[attr-defined]
+        self._check_parameters()
         warm = self._last_hyperparameters()
+        self.target_names_ = _names_of(y)
         X, y = self._check_data(X, y)
-        kernel = ConstantKernel() * RBF() if self.kernel is None else clone(self.kernel)
+        kernel = ConstantKernel() * RBF() if self.kernel is None else self.kernel
         _check_restarts(kernel, self.n_restarts_optimizer)
         check_random_state(self.random_state)
         self.X_train_, points = self._as_points(X)
@@ -97,6 +100,17 @@ class Fitting(EstimatorState):
         self._warn()
         return self
 
+    def _check_parameters(self) -> None:
+        """Check what is not a default, by scikit-learn's means."""
+        changed = {
+            name: value
+            for name, default in self._defaults.items()
+            if (value := getattr(self, name)) is not default
+        }
+        validate_parameter_constraints(
+            self._parameter_constraints, changed, caller_name=type(self).__name__
+        )
+
     def _check_data(self, X: Any, y: Any) -> tuple[Any, Float64Array]:
         """Return checked inputs, as arrays or lists of objects, and targets in float64."""
         if y is None:
@@ -104,6 +118,11 @@ class Fitting(EstimatorState):
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y "
                 "is None."
             )
+        if _is_plain(X, y) and self.n_targets is None:
+            # scikit-learn's checks take longer than a small model; what is left, `GP` checks.
+            self.n_features_in_ = X.shape[1]
+            self.__dict__.pop("feature_names_in_", None)
+            return X, y
         takes_vectors = self.kernel is None or self.kernel.requires_vector_input
         options: dict[str, Any] = {"dtype": "numeric" if takes_vectors else None}
         X = validate_data(self, X, ensure_2d=takes_vectors, **options)
@@ -133,7 +152,8 @@ class Fitting(EstimatorState):
         return targets
 
     def _prepare_targets(self, y: Float64Array) -> Float64Array:
-        n_missing = int(np.isnan(y).sum())
+        # NaN is the only value that differs from itself, and makes the sum differ.
+        n_missing = 0 if np.isfinite(y.sum()) else int(np.isnan(y).sum())
         if n_missing:
             _tell_missing(y, n_missing)
         self._patterns = find_patterns(y.reshape(len(y), -1))
@@ -242,8 +262,7 @@ class Fitting(EstimatorState):
             values = [gp.log_marginal_likelihood() for gp in self.gps_]
         # NumPy's float, as scikit-learn's is: comparisons with it may be with NumPy's rules.
         self.log_marginal_likelihood_value_ = np.float64(sum(values))
-        kernel = self.gps_[0].kernel
-        self.kernel_ = kernel.kernel if isinstance(kernel, RegistryKernel) else kernel
+        self._kernel = None
 
     def _warn(self) -> None:
         """Say what is odd about data and result."""
@@ -256,11 +275,12 @@ class Fitting(EstimatorState):
                 names=getattr(self, "feature_names_in_", None),
                 has_mean=self.mean != "zero",
                 noise=self._least_noise(),
+                white_noise=lambda: _white_noise(self.kernel_),
             )
 
     def _least_noise(self) -> float:
         learned = 0.0 if self.noise is None else float(np.min(self.gps_[0].noise_variance))
-        return float(np.min(self._alpha)) + learned + _white_noise(self.kernel_)
+        return float(np.min(self._alpha)) + learned
 
     def _last_hyperparameters(self) -> tuple[Float64Array, int] | None:
         """Return those of the last fit if training is to start from them."""
@@ -297,6 +317,20 @@ class _Explained:
             ) from None
 
 
+def _is_plain(X: Any, y: Any) -> bool:
+    """Whether X is a matrix and y fits it, both arrays of doubles without NaN or infinity."""
+    return (
+        type(X) is np.ndarray
+        and type(y) is np.ndarray
+        and X.ndim == 2
+        and y.ndim in (1, 2)
+        and len(X) == len(y)
+        and min(*X.shape, y.size) > 0
+        and X.dtype == y.dtype == np.float64
+        and bool(np.isfinite(X.sum()) and np.isfinite(y.sum()))
+    )
+
+
 def _refuse(unsupported: dict[str, Any]) -> None:
     if "sample_weight" in unsupported:
         raise TypeError(
@@ -307,6 +341,13 @@ def _refuse(unsupported: dict[str, Any]) -> None:
     if unsupported:
         name = next(iter(unsupported))
         raise TypeError(f"fit() got an unexpected keyword argument '{name}'")
+
+
+def _names_of(y: Any) -> list[str] | None:
+    """Return the names of the outputs that a Series or a DataFrame has."""
+    names = getattr(y, "columns", None)
+    names = [getattr(y, "name", None)] if names is None else list(names)
+    return names if all(isinstance(name, str) for name in names) else None
 
 
 def _check_restarts(kernel: Kernel, n_restarts: int) -> None:

@@ -14,14 +14,17 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from gprat._validation import Float64Array
 from gprat.estimator.pictures import Pictures
 from gprat.estimator.prediction import Prediction
+from gprat.estimator.storage import Storage
 from gprat.estimator.updating import Updating
 from gprat.exceptions import InvalidInputError, NotPositiveDefiniteError
+from gprat.persistence import saveable
 
 __all__ = ["GaussianProcessRegressor"]
 
 
+@saveable("GaussianProcessRegressor")
 class GaussianProcessRegressor(
-    Updating, Prediction, Pictures, MultiOutputMixin, RegressorMixin, BaseEstimator
+    Updating, Prediction, Pictures, Storage, MultiOutputMixin, RegressorMixin, BaseEstimator
 ):
     """Exact Gaussian process regression with scikit-learn's interface, on gprat's engine.
 
@@ -108,6 +111,8 @@ class GaussianProcessRegressor(
         Number of features.
     feature_names_in_ : ndarray of str
         Names of the features, if X had any.
+    target_names_ : list of str or None
+        Names of the outputs, if y was a Series or a DataFrame with names.
 
     See Also
     --------
@@ -143,6 +148,19 @@ class GaussianProcessRegressor(
         "random_state": ["random_state"],
         "nan_policy": [StrOptions({"raise", "omit"})],
         "noise": [Interval(Real, 0, None, closed="neither"), None],
+    }
+
+    _defaults: ClassVar[dict[str, Any]] = {
+        "kernel": None,
+        "alpha": 1e-10,
+        "optimizer": "fmin_l_bfgs_b",
+        "n_restarts_optimizer": 0,
+        "normalize_y": False,
+        "copy_X_train": True,
+        "n_targets": None,
+        "random_state": None,
+        "nan_policy": "raise",
+        "noise": None,
     }
 
     def __init__(

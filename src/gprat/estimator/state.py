@@ -13,7 +13,7 @@ from sklearn.gaussian_process.kernels import Kernel
 from sklearn.utils.validation import validate_data
 
 from gprat._validation import Float64Array, FloatArray
-from gprat.estimator.structured import Registry
+from gprat.estimator.structured import Registry, RegistryKernel
 from gprat.estimator.targets import Pattern, TargetScale
 from gprat.exceptions import InvalidInputError
 from gprat.gp import GP, LeaveOneOut
@@ -31,18 +31,31 @@ class EstimatorState:
     mean: Any
     noise: float | None
     threads: int | None
+    priors: Any
+    dtype: Any
 
-    kernel_: Kernel
     X_train_: Any
     y_train_: Float64Array
     gps_: list[GP]
     n_features_in_: int
     log_marginal_likelihood_value_: float
     training_: TrainingReport | None
+    target_names_: list[str] | None
     _alpha: float | Float64Array
     _scale: TargetScale
     _patterns: list[Pattern]
     _registry: Registry | None
+    # Made when asked for: a kernel takes as long to copy as a small model to predict.
+    _kernel: Kernel | None
+
+    @property
+    def kernel_(self) -> Kernel:
+        """The kernel with the learned hyperparameters."""
+        self._check_fitted()
+        if self._kernel is None:
+            kernel = self.gps_[0].kernel
+            self._kernel = kernel.kernel if isinstance(kernel, RegistryKernel) else kernel
+        return self._kernel
 
     @property
     def gp_(self) -> GP:

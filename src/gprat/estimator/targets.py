@@ -80,9 +80,9 @@ def find_patterns(y: Float64Array) -> list[Pattern]:
     InvalidInputError
         If an output has no target at all.
     """
-    is_known = ~np.isnan(y)
-    if is_known.all():
+    if np.isfinite(y.sum()):
         return [Pattern(np.arange(y.shape[1]), None)]
+    is_known = ~np.isnan(y)
     empty = ~is_known.any(axis=0)
     if empty.any():
         raise InvalidInputError(

@@ -213,10 +213,10 @@ class ModelState:
             )
 
     def _make_priors(self, hyperparameters: Hyperparameters) -> Priors:
-        bounds = finite_bounds(hyperparameters)
-        return as_priors(
-            self._priors_by_name, hyperparameters.names, hyperparameters.is_log, bounds
-        )
+        names, is_log = hyperparameters.names, hyperparameters.is_log
+        if self._priors_by_name is None:
+            return Priors((None,) * len(names), is_log)
+        return as_priors(self._priors_by_name, names, is_log, finite_bounds(hyperparameters))
 
     def _basis_at(self, points: FloatArray) -> FloatArray:
         """Return the basis functions of the trend, shape (m, q), in the model's dtype."""

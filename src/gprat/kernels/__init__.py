@@ -39,6 +39,7 @@ from gprat.kernels.program import Instruction, Opcode, Program
 from gprat.kernels.python_program import PythonProgram, plain_clone
 from gprat.kernels.rational_quadratic import RationalQuadratic
 from gprat.kernels.spectral_mixture import SpectralMixture
+from gprat.kernels.text import parse_kernel
 
 __all__ = [
     "RBF",
@@ -68,5 +69,6 @@ __all__ = [
     "Sum",
     "WhiteKernel",
     "compile",
+    "parse_kernel",
     "plain_clone",
 ]

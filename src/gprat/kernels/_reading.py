@@ -143,6 +143,9 @@ def _check_values(hyperparameter: ReadHyperparameter, may_be_zero: bool) -> None
 
 def _theta_bounds(bounds: Any, count: int, name: str, is_log: bool) -> npt.NDArray[np.float64]:
     """Bounds on the scale of theta, one row a value; a lower bound of 0 becomes -inf."""
+    if is_log and _is_plain_pair(bounds):
+        # The usual case, in a fraction of the time.
+        return np.full((count, 2), np.log(bounds))
     limits = np.atleast_2d(as_real_array(bounds, f'{name}_bounds, unless "fixed",'))
     if limits.shape not in {(1, 2), (count, 2)}:
         raise InvalidInputError(
@@ -160,6 +163,14 @@ def _theta_bounds(bounds: Any, count: int, name: str, is_log: bool) -> npt.NDArr
     every = np.broadcast_to(limits, (count, 2)).copy()
     with np.errstate(divide="ignore"):
         return to_theta(every, np.full(every.shape, is_log))
+
+
+def _is_plain_pair(bounds: Any) -> bool:
+    """Whether bounds are two positive floats in order."""
+    if type(bounds) is not tuple or [type(bound) for bound in bounds] != [float, float]:
+        return False
+    low, high = bounds
+    return bool(0.0 < low <= high < math.inf)
 
 
 def check_integer(value: Any, name: str, *, minimum: int) -> int:

@@ -300,13 +300,17 @@ def plain_clone(kernel: Kernel) -> Kernel:
     >>> plain_clone(2.0 * CompoundKernel([RBF(0.5)]))
     1.41**2 * RBF(length_scale=0.5)
     """
+    return _unwrap(clone(kernel))
+
+
+def _unwrap(kernel: Kernel) -> Kernel:
+    """Replace compounds of one kernel in place."""
     if type(kernel) is CompoundKernel and len(kernel.kernels) == 1:
-        return plain_clone(kernel.kernels[0])
-    copy = clone(kernel)
-    for name, part in copy.get_params(deep=False).items():
+        return _unwrap(kernel.kernels[0])
+    for name, part in vars(kernel).items():
         if isinstance(part, Kernel):
-            setattr(copy, name, plain_clone(part))
-    return copy
+            setattr(kernel, name, _unwrap(part))
+    return kernel
 
 
 def _free_names(kernel: Kernel, count: int) -> tuple[str, ...]:

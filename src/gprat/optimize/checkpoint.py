@@ -7,12 +7,10 @@ any deterministic optimiser ends exactly where it would have ended without the i
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
 import os
-import secrets
 import threading
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from gprat._files import temporary_beside, write_atomically
 from gprat._validation import Float64Array
 from gprat.exceptions import (
     CheckpointError,
@@ -266,7 +265,7 @@ class _DamagedError(Exception):
 def _probe(path: Path) -> None:
     """Check that a file can be written beside `path`."""
     try:
-        with _temporary(path) as temporary:
+        with temporary_beside(path) as temporary:
             temporary.touch(exist_ok=False)
     except OSError as error:
         raise CheckpointError(
@@ -275,30 +274,8 @@ def _probe(path: Path) -> None:
         ) from error
 
 
-@contextlib.contextmanager
-def _temporary(path: Path) -> Any:
-    """Give the name of a new file in the same folder, which is gone afterwards."""
-    temporary = path.parent / f".gprat-{secrets.token_hex(8)}.tmp"
-    try:
-        yield temporary
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _write_atomically(path: Path, text: str) -> None:
-    with _temporary(path) as temporary:
-        with temporary.open("x", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    # The new name is in the folder, which some file systems don't let us bring to the disk.
-    with contextlib.suppress(OSError):
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def _digest(body: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -11,12 +12,13 @@ from gprat._validation import Float64Array
 from gprat.optimize.base import Evaluation, Failure, Iteration, Optimizer, Search, Stopped
 from gprat.optimize.checkpoint import Checkpoint
 from gprat.optimize.task import IntArray, TrainingTask
+from gprat.optimize.trust_region import TrustRegionBFGS
 from gprat.optimize.warm_start import (
     Curvature,
     first_point,
     for_stage,
-    is_scalable,
     measure_curvature,
+    uses_curvature,
 )
 
 __all__ = ["Conditions", "StageRun", "StartRun"]
@@ -118,6 +120,7 @@ class StartRun:
         self.theta = theta
         self._conditions = conditions
         self._curvature: Curvature | None = None
+        self._start_loss_per_row = math.inf
         self.stages: list[StageRun] = []
         self.failure: Failure | None = None
 
@@ -160,17 +163,31 @@ class StartRun:
     def _train(self, stage: int, run: StageRun) -> None:
         conditions = self._conditions
         optimum = self.best_of(stage - 1) if stage > 0 else None
-        # The optimum on fewer rows may be a bad one on more: then the start itself is better.
-        candidates = [self.theta] if optimum is None else [optimum.theta, self.theta]
-        first = first_point(run.search, candidates)
+        first = first_point(
+            run.search,
+            self.theta,
+            None if optimum is None else optimum.theta,
+            # What the start cost on fewer rows, in proportion.
+            highest_loss=self._start_loss_per_row * run.rows,
+        )
         if isinstance(first, Failure):
             self.failure = first
             return
+        if stage == 0:
+            self._start_loss_per_row = first.loss / run.rows
         is_last = stage + 1 == conditions.n_stages
         optimizer = for_stage(conditions.optimizer, run.rows, self._curvature, is_last)
         run.minimise(optimizer, first.theta, conditions.task.bounds)
-        if stage == 0 and not is_last and is_scalable(optimizer):
+        if not is_last:
+            self._learn_curvature(optimizer, run)
+
+    def _learn_curvature(self, optimizer: Optimizer, run: StageRun) -> None:
+        """Take the curvature from the optimiser that knows it, or measure it once."""
+        task = self._conditions.task
+        if isinstance(optimizer, TrustRegionBFGS) and self._curvature is not None:
+            self._curvature = Curvature(optimizer.hessian, self._curvature.typical, run.rows)
+        elif uses_curvature(optimizer):
             assert run.best is not None
             self._curvature = measure_curvature(
-                run.search, run.best.theta, conditions.task.bounds, conditions.task.is_log, run.rows
+                run.search, run.best.theta, task.bounds, task.is_log, run.rows
             )

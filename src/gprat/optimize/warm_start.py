@@ -1,8 +1,9 @@
 """Warm starts: train on some of the rows first, where an evaluation costs next to nothing.
 
 An evaluation costs n³: sixty on a quarter of the rows cost as much as one on all of them. What they
-teach about where the optimum lies, and how sharply the loss curves there, saves more than half of
-the evaluations on all rows. Where the loss has several optima, training may end in another one.
+teach about where the optimum lies, and how the loss curves there in all directions, mostly saves
+more than half of the evaluations on all rows. Where the loss has several optima, training may end
+in another one.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from gprat.exceptions import InvalidInputError
 from gprat.optimize.base import Evaluation, Failure, Optimizer, Search
 from gprat.optimize.lbfgs import LBFGSB
 from gprat.optimize.task import BoolArray, IntArray
+from gprat.optimize.trust_region import TrustRegionBFGS
 
 __all__ = [
     "Curvature",
@@ -27,17 +29,18 @@ __all__ = [
     "default_schedule",
     "first_point",
     "for_stage",
-    "is_scalable",
     "measure_curvature",
     "nested_subsets",
+    "uses_curvature",
 ]
 
 _FEWEST_ROWS = 2000
 _ROWS_PER_PARAMETER = 20
 # Below the noise that comes from which rows were drawn.
 _COARSE_TOLERANCE = 1e-6
-# Of a gradient by variables that are scaled by the curvature: a hundredth of a standard error.
-_SCALED_GRADIENT_TOLERANCE = 0.01
+# What the last stage, and what an early one, may leave to be gained, in the units of the loss: a
+# thousandth and a seventh of a standard error.
+_GAIN, _COARSE_GAIN = 1e-6, 1e-2
 # Of a typical step: long enough for the differences of a gradient in single precision.
 _DIFFERENCE = 1e-2
 
@@ -55,23 +58,24 @@ def default_schedule(n_rows: int, p: int) -> tuple[int, ...]:
     Returns
     -------
     tuple of int
-        A quarter of the rows; empty below 2000 rows, where an evaluation on all of them is cheap,
-        and where a quarter is fewer than 20 rows a hyperparameter.
+        A quarter of the rows, then half of them; empty below 2000 rows, where an evaluation on all
+        of them is cheap, and where a quarter is fewer than 20 rows a hyperparameter.
 
     Notes
     -----
-    Fewer rows are cheaper still, but end in poor optima more often. A second early stage, on half
-    of the rows, costs as much as it saves.
+    Fewer rows are cheaper still, but end in poor optima more often. The optimum moves with the
+    number of rows, and the curvature with it: a few steps on half of the rows, an eighth of the
+    cost each, correct both.
 
     Examples
     --------
     >>> default_schedule(n_rows=1000, p=5), default_schedule(n_rows=16_000, p=5)
-    ((), (4000,))
+    ((), (4000, 8000))
     """
     coarse = n_rows // 4
     if n_rows < _FEWEST_ROWS or p == 0 or coarse < _ROWS_PER_PARAMETER * p:
         return ()
-    return (coarse,)
+    return (coarse, n_rows // 2)
 
 
 def check_schedule(sizes: Any, n_rows: int, p: int) -> tuple[int, ...]:
@@ -117,38 +121,55 @@ def nested_subsets(n_rows: int, sizes: Sequence[int], seed: int) -> tuple[IntArr
     return tuple(np.sort(order[:size]).astype(np.intp) for size in sizes)
 
 
-def first_point(search: Search, candidates: Sequence[Float64Array]) -> Evaluation | Failure:
-    """Evaluate the loss at all candidates; return the lowest, or the failure of the last."""
-    outcomes = [search.attempt(theta) for theta in candidates]
-    evaluations = [outcome for outcome in outcomes if isinstance(outcome, Evaluation)]
-    return min(evaluations, key=lambda outcome: outcome.loss, default=outcomes[-1])
+def first_point(
+    search: Search, start: Float64Array, optimum: Float64Array | None, highest_loss: float
+) -> Evaluation | Failure:
+    """Evaluate the loss where a stage may begin, and return the lower one, or the last failure.
+
+    Parameters
+    ----------
+    search : Search
+        Evaluates the stage's loss.
+    start : ndarray of shape (p,)
+        Where training started.
+    optimum : ndarray of shape (p,) or None
+        Of the stage before.
+    highest_loss : float
+        The start is evaluated too only where the loss at the optimum is above: a bad optimum.
+    """
+    candidate = search.attempt(start if optimum is None else optimum)
+    if optimum is None or (isinstance(candidate, Evaluation) and candidate.loss <= highest_loss):
+        return candidate
+    other = search.attempt(start)
+    if isinstance(other, Failure):
+        return candidate if isinstance(candidate, Evaluation) else other
+    is_lower = isinstance(candidate, Failure) or other.loss < candidate.loss
+    return other if is_lower else candidate
 
 
 @dataclass(frozen=True, eq=False)
 class Curvature:
-    """Second derivatives of the loss on some rows along each hyperparameter.
+    """Second derivatives of the loss on some rows.
 
     Parameters
     ----------
-    diagonal : ndarray of shape (p,)
-        Estimates; NaN where unknown.
+    hessian : ndarray of shape (p, p)
+        Estimate, symmetric; where nothing is known of a hyperparameter, a long step along it raises
+        the loss by a half.
     typical : ndarray of shape (p,)
         Length of a long step.
     rows : int
         Number of rows; the loss and its curvature grow in proportion to them.
     """
 
-    diagonal: Float64Array
+    hessian: Float64Array
     typical: Float64Array
     rows: int
 
-    def scale(self, rows: int) -> tuple[float, ...]:
-        """Return steps along each hyperparameter that raise a loss of `rows` rows by a half."""
-        diagonal = self.diagonal * (rows / self.rows)
-        # Flat, or unknown, or even falling: no more than a long step.
-        shortest_curvature = self.typical**-2.0
-        safe = np.where(diagonal > shortest_curvature, diagonal, shortest_curvature)
-        return tuple((safe**-0.5).tolist())
+    def at(self, rows: int) -> Float64Array:
+        """Return what it makes of the Hessian on `rows` rows."""
+        scaled: Float64Array = self.hessian * (rows / self.rows)
+        return scaled
 
 
 def measure_curvature(
@@ -172,7 +193,7 @@ def measure_curvature(
     typical = np.where(is_log, 1.0, np.maximum(1.0, np.abs(theta)))
     here = search.attempt(theta)
     assert isinstance(here, Evaluation)
-    diagonal = np.full(theta.size, np.nan)
+    columns = np.full((theta.size, theta.size), np.nan)
     for entry, step in enumerate(_DIFFERENCE * typical):
         has_room = theta[entry] + step <= bounds[entry, 1]
         moved = theta.copy()
@@ -181,14 +202,24 @@ def measure_curvature(
             continue
         there = search.attempt(moved)
         if isinstance(there, Evaluation):
-            change = there.gradient[entry] - here.gradient[entry]
-            diagonal[entry] = change / (moved[entry] - theta[entry])
-    return Curvature(diagonal, typical, rows)
+            change = there.gradient - here.gradient
+            columns[:, entry] = change / (moved[entry] - theta[entry])
+    hessian = 0.5 * (columns + columns.T)
+    unknown = np.isnan(columns).any(axis=0)
+    hessian[unknown | unknown[:, None]] = 0.0
+    hessian[unknown, unknown] = typical[unknown] ** -2.0
+    return Curvature(hessian, typical, rows)
 
 
-def is_scalable(optimizer: Optimizer) -> bool:
-    """Return whether an optimiser makes use of curvature."""
-    return isinstance(optimizer, LBFGSB) and optimizer.scale is None
+def uses_curvature(optimizer: Optimizer) -> bool:
+    """Return whether an optimiser gives way to one that knows the curvature.
+
+    That is L-BFGS-B, unless it was told a scale or a gradient tolerance, which mean something for
+    its own variables only.
+    """
+    if not isinstance(optimizer, LBFGSB):
+        return False
+    return optimizer.scale is None and optimizer.gradient_tolerance is None
 
 
 def for_stage(
@@ -196,19 +227,19 @@ def for_stage(
 ) -> Optimizer:
     """Return the optimiser for one stage.
 
-    L-BFGS-B is loose before the last one. Where the curvature is known, it is scaled by that and,
-    unless told otherwise, ends a hundredth of a standard error off the optimum: what is gained
-    beyond that, mostly along hyperparameters that hardly matter, costs most of the evaluations.
+    Where the curvature is known, `TrustRegionBFGS` takes the place of L-BFGS-B, with its limits;
+    it ends where no more than a millionth is to be gained. Both are loose before the last stage.
     Other optimisers are returned as they are.
     """
     if not isinstance(optimizer, LBFGSB):
         return optimizer
     if curvature is not None:
-        gradient_tolerance = optimizer.gradient_tolerance
-        if gradient_tolerance is None:
-            gradient_tolerance = _SCALED_GRADIENT_TOLERANCE
-        optimizer = replace(
-            optimizer, scale=curvature.scale(rows), gradient_tolerance=gradient_tolerance
+        return TrustRegionBFGS(
+            curvature.at(rows),
+            curvature.typical,
+            max_iter=optimizer.max_iter,
+            tolerance=optimizer.tolerance,
+            negligible=_GAIN if is_last else _COARSE_GAIN,
         )
     if not is_last:
         optimizer = replace(optimizer, tolerance=max(optimizer.tolerance, _COARSE_TOLERANCE))

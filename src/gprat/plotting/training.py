@@ -1,4 +1,4 @@
-"""Pictures of what gprat computes; they need the extra ``plot``."""
+"""How training went."""
 
 from __future__ import annotations
 
@@ -11,16 +11,14 @@ from sklearn.isotonic import isotonic_regression
 from gprat._validation import Float64Array
 from gprat.exceptions import InvalidInputError
 from gprat.optimize.report import TrainingReport, gradient_tolerance
+from gprat.plotting._style import COLOURS, INK, MUTED, given_axes, new_axes, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["plot_training"]
 
-_INK, _MUTED, _FAINT = "#1f3a5f", "#808b96", "#e3e6ea"
-# For what has not converged: distinct, and readable as text on white.
 _STYLES = ("-", "--", ":")
-_COLOURS = ("#b3401e", "#1f6f8b", "#7a4fa3", "#2f7d32", "#a1660b", "#a02a5c")
 # Gradients that are exactly zero cannot be drawn on a logarithmic axis.
 _SMALLEST_GRADIENT = 1e-12
 
@@ -76,41 +74,25 @@ def plot_training(report: TrainingReport, axes: Sequence[Axes] | None = None) ->
             "there is nothing to draw: training made no iteration. It started at an optimum, or "
             "all hyperparameters are fixed."
         )
-    upper, lower = _new_axes() if axes is None else _two(axes)
+    if axes is None:
+        upper, lower = new_axes(
+            "plot_training",
+            (2, 1),
+            figsize=(8.0, 6.0),
+            sharex=True,
+            height_ratios=(2, 3),
+        )
+    else:
+        upper, lower = given_axes(axes, 2, "for the objective and the gradients", (2, 1))
     iterations = np.arange(1, report.n_iterations + 1)
     ends = np.cumsum([stage.n_iterations for stage in report.stages])
     _draw_objective(upper, report, iterations, ends)
     _draw_gradients(lower, report, iterations)
     for axis in (upper, lower):
         for end in ends[:-1]:
-            axis.axvline(end + 0.5, color=_MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
+            axis.axvline(end + 0.5, color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
         axis.margins(x=0.01)
-        axis.grid(axis="y", color=_FAINT, linewidth=0.8)
-        axis.set_axisbelow(True)
-        axis.spines[["top", "right"]].set_visible(False)
-    return upper, lower
-
-
-def _new_axes() -> tuple[Axes, Axes]:
-    try:
-        from matplotlib import pyplot as plt
-    except ImportError as error:
-        raise ImportError(
-            "plot_training needs matplotlib. Install it with: pip install 'gprat[plot]'"
-        ) from error
-    _, (upper, lower) = plt.subplots(
-        2, 1, figsize=(8.0, 6.0), sharex=True, layout="constrained", height_ratios=(2, 3)
-    )
-    return upper, lower
-
-
-def _two(axes: Sequence[Axes]) -> tuple[Axes, Axes]:
-    if np.size(np.asarray(axes, dtype=object)) != 2:
-        raise InvalidInputError(
-            "axes must be two, for the objective and the gradients, got "
-            f"{axes!r}. Make them with matplotlib.pyplot.subplots(2, 1)."
-        )
-    upper, lower = np.asarray(axes, dtype=object).ravel()
+        tidy(axis, grid="y")
     return upper, lower
 
 
@@ -125,7 +107,7 @@ def _draw_objective(axis: Axes, report: TrainingReport, iterations: Any, ends: A
                 f"{stage.rows} rows",
                 (begin + 0.5, 1.0),
                 (4, 3),
-                color=_INK,
+                color=INK,
                 xycoords=("data", "axes fraction"),
                 textcoords="offset points",
                 fontsize=9,
@@ -133,23 +115,22 @@ def _draw_objective(axis: Axes, report: TrainingReport, iterations: Any, ends: A
     # Stages are not joined: they are different functions.
     for begin, end in zip(np.append(0, ends[:-1]), ends, strict=True):
         part = slice(begin, end)
-        axis.plot(iterations[part], objective[part], color=_INK, linewidth=1.6, marker=".")
+        axis.plot(iterations[part], objective[part], color=INK, linewidth=1.6, marker=".")
     axis.set_ylabel(label)
 
 
 def _draw_gradients(axis: Axes, report: TrainingReport, iterations: Any) -> None:
     sizes = np.maximum(np.abs(report.gradient_history), _SMALLEST_GRADIENT)
-    colours = {name: _COLOURS[i % len(_COLOURS)] for i, name in enumerate(report.unconverged)}
+    colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(report.unconverged)}
     styles = {
-        name: _STYLES[i // len(_COLOURS) % len(_STYLES)]
-        for i, name in enumerate(report.unconverged)
+        name: _STYLES[i // len(COLOURS) % len(_STYLES)] for i, name in enumerate(report.unconverged)
     }
     axis.set_yscale("log")
     for column, name in zip(sizes.T, report.names, strict=True):
         axis.plot(
             iterations,
             column,
-            color=colours.get(name, _MUTED),
+            color=colours.get(name, MUTED),
             linestyle=styles.get(name, "-"),
             linewidth=1.8 if name in colours else 1.0,
             alpha=1.0 if name in colours else 0.7,
@@ -164,12 +145,12 @@ def _draw_gradients(axis: Axes, report: TrainingReport, iterations: Any) -> None
             (iterations[-1], at),
             (1.05, place),
             textcoords="axes fraction",
-            color=colours.get(name, _MUTED),
+            color=colours.get(name, MUTED),
             va="center",
             fontsize=9,
             arrowprops={
                 "arrowstyle": "-",
-                "color": colours.get(name, _MUTED),
+                "color": colours.get(name, MUTED),
                 "linewidth": 0.6,
                 "relpos": (0.0, 0.5),
             },
@@ -178,12 +159,12 @@ def _draw_gradients(axis: Axes, report: TrainingReport, iterations: Any) -> None
 
 def _draw_tolerance(axis: Axes, tolerance: float) -> None:
     """Draw the size below which a gradient counts as none."""
-    axis.axhline(tolerance, color=_INK, linewidth=0.8, linestyle=":")
+    axis.axhline(tolerance, color=INK, linewidth=0.8, linestyle=":")
     axis.annotate(
         "converged below",
         (0.0, tolerance),
         (4, -4),
-        color=_INK,
+        color=INK,
         va="top",
         fontsize=8,
         xycoords=("axes fraction", "data"),

@@ -1,25 +1,16 @@
-"""Pictures: they show what they should; how they look is for people."""
+"""The picture of training shows what it should; how it looks is for people."""
 
 import sys
 
-import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 
 from gprat.exceptions import InvalidInputError
 from gprat.optimize.registry import get_optimizer
 from gprat.optimize.train import train
 from gprat.plotting import plot_training
 from toys import make_task, rosenbrock
-
-mpl.use("Agg")
-from matplotlib import pyplot as plt
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 def test_objective_and_gradients_are_drawn():
