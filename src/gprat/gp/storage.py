@@ -71,6 +71,7 @@ class Storage(ModelState):
     def _to_archive(self, include_factor: bool) -> Archive:
         with self._state_lock:
             hyperparameters, priors = self._hyperparameters, self._priors_by_name
+            X, Y, tile_size = self._X, self._Y, self._tile_size
             posterior = self._factor(hyperparameters) if include_factor else None
         program = hyperparameters.program
         kernel, parameters = self._kernel, None
@@ -86,7 +87,7 @@ class Storage(ModelState):
                 "mean": mean_to_plain(self._mean_as_given),
                 "priors": priors_to_plain(priors),
                 "objective": _name_of(self._objective),
-                "tile_size": self._tile_size,
+                "tile_size": tile_size,
                 "tile_size_is_automatic": self._tile_size_is_automatic,
                 "threads": self._threads,
                 "dtype": self._dtype.name,
@@ -94,8 +95,8 @@ class Storage(ModelState):
             }
         )
         if posterior is not None:
-            archive.arrays["factor"] = posterior.factor()  # type: ignore[attr-defined]
-        archive.arrays |= {"X": self._X, "y": self._as_targets(self._Y)}
+            archive.arrays["factor"] = posterior.factor()
+        archive.arrays |= {"X": X, "y": self._as_targets(Y)}
         archive.put("noise", noise_to_archive(hyperparameters.noise, self._log_noise_bounds))
         return archive
 
@@ -142,7 +143,7 @@ class Storage(ModelState):
         if archive.take_entry("has_factor", bool):
             factor = archive.take_array("factor", self._dtype, (None,))
             problem = self._problem(self._hyperparameters)
-            self._posterior = self._engine.restore(problem, factor)  # type: ignore[attr-defined]
+            self._posterior = self._engine.restore(problem, factor)
 
 
 def _check_threads(threads: int | None) -> int | None:
