@@ -9,6 +9,7 @@ void bind_errors(nanobind::module_& module);
 void bind_runtime(nanobind::module_& module);
 void bind_trace(nanobind::module_& module);
 void bind_covariance(nanobind::module_& module);
+void bind_posterior(nanobind::module_& module);
 void bind_gp(nanobind::module_& module);
 
 }  // namespace gprat::bindings

@@ -9,5 +9,6 @@ NB_MODULE(_core, module) {
     bind_runtime(module);
     bind_trace(module);
     bind_covariance(module);
+    bind_posterior(module);
     bind_gp(module);
 }

@@ -325,6 +325,56 @@ void test_all() {
     test_reproducibility<T>();
 }
 
+/// Σ_k x(i, k)·y(j, k) over the columns of [X X'] and [Y Y'].
+template <class T>
+double inner(MatrixView<T> x, MatrixView<T> x_rest, MatrixView<T> y, MatrixView<T> y_rest,
+             index_t i, index_t j) {
+    double sum = 0.0;
+    for (index_t k = 0; k < x.cols; ++k) sum += double(x(i, k)) * double(y(j, k));
+    for (index_t k = 0; k < x_rest.cols; ++k) sum += double(x_rest(i, k)) * double(y_rest(j, k));
+    return sum;
+}
+
+/// Q is orthogonal: it leaves inner products of rows as they were.
+template <class T>
+void check_lq(index_t n, index_t k, index_t m, index_t group) {
+    auto l = random_matrix<T>(n, n), v = random_matrix<T>(n, k), a = random_matrix<T>(m, n),
+         b = random_matrix<T>(m, k), factors = random_matrix<T>(group, n);
+    for (index_t j = 0; j < n; ++j) {
+        l.view()(j, j) += T(2);
+        for (index_t i = 0; i < j; ++i) l.view()(i, j) = T(0);
+    }
+    auto l_old = l, v_old = v, a_old = a, b_old = b;
+    std::vector<T> signs(n), zeros(n * k);
+    const blas::Reflectors<T> q{v.view(), factors.view(), signs.data()};
+    blas::lq(l.view(), q);
+    blas::reflect(q, a.view(), b.view());
+    const MatrixView<T> nothing(zeros.data(), n, k);
+    const double bound = 20.0 * double(n + k) * double(std::numeric_limits<T>::epsilon());
+    for (index_t j = 0; j < n; ++j) {
+        CHECK(l.view()(j, j) > T(0));
+        for (index_t i = 0; i < j; ++i) CHECK(l.view()(i, j) == T(0));
+        for (index_t i = 0; i < n; ++i)
+            CHECK_CLOSE(inner(l.view(), nothing, l.view(), nothing, i, j),
+                        inner(l_old.view(), v_old.view(), l_old.view(), v_old.view(), i, j), bound);
+        for (index_t i = 0; i < m; ++i)
+            CHECK_CLOSE(inner(a.view(), b.view(), l.view(), nothing, i, j),
+                        inner(a_old.view(), b_old.view(), l_old.view(), v_old.view(), i, j), bound);
+    }
+    for (index_t j = 0; j < m; ++j)
+        CHECK_CLOSE(inner(a.view(), b.view(), a.view(), b.view(), j, j),
+                    inner(a_old.view(), b_old.view(), a_old.view(), b_old.view(), j, j), bound);
+    for (auto* matrix : {&l, &v, &a, &b, &factors}) CHECK(matrix->margins_are_intact());
+}
+
+template <class T>
+void test_lq() {
+    for (const index_t n : {1, 7, 24, 65})
+        for (const index_t k : {1, 3, 33, 90})
+            for (const index_t m : {0, 2, 40})
+                for (const index_t group : {1, 8, 64}) check_lq<T>(n, k, m, std::min(group, n));
+}
+
 }  // namespace
 
 int main() {
@@ -332,5 +382,7 @@ int main() {
     blas::initialise();
     test_all<double>();
     test_all<float>();
+    test_lq<double>();
+    test_lq<float>();
     return check::report();
 }

@@ -3,8 +3,9 @@
 X, Xs, basis, Z and B are C-contiguous with one row a point; Y is C-contiguous with one column an
 output, `basis` with one a basis function of the trend. All arrays of one call have one dtype.
 Hyperparameters and derivatives are float64 for both dtypes. `noise` holds the variances added to
-the diagonal: shape (1,) for all rows, or (n,). `threads` is the most that a call may use, 0 for all
-of the runtime's.
+the diagonal: shape (1,) for all rows, or (n,). `factor` has shape (factor_size,): the tiles of L,
+as gprat.engines.base describes them; `rows` are ascending. `threads` is the most that a call may
+use, 0 for all of the runtime's.
 """
 
 from collections.abc import Callable, Sequence
@@ -47,7 +48,7 @@ class PythonCovarianceFloat64(CovarianceFloat64):
         n_parameters: int,
     ) -> None: ...
 
-class PosteriorFloat64:
+class ProblemFloat64:
     def __init__(
         self,
         covariance: CovarianceFloat64,
@@ -57,6 +58,16 @@ class PosteriorFloat64:
         noise: _Double,
         tile_size: int,
     ) -> None: ...
+    @property
+    def factor_size(self) -> int: ...
+
+class PosteriorFloat64:
+    def __init__(self, problem: ProblemFloat64, factor: _Double = ...) -> None: ...
+    def append(self, problem: ProblemFloat64, threads: int = 0) -> PosteriorFloat64: ...
+    def delete(
+        self, rows: npt.NDArray[np.int64], problem: ProblemFloat64, threads: int = 0
+    ) -> PosteriorFloat64: ...
+    def factor(self, threads: int = 0) -> _Double: ...
     def predict_mean(self, Xs: _Double, basis: _Double, threads: int = 0) -> _Double: ...
     def predict_variance(
         self, Xs: _Double, basis: _Double, threads: int = 0
@@ -77,24 +88,9 @@ class PosteriorFloat64:
     def log_marginal_likelihood(self, threads: int = 0) -> float: ...
 
 def differentiate_float64(
-    covariance: CovarianceFloat64,
-    X: _Double,
-    Y: _Double,
-    basis: _Double,
-    noise: _Double,
-    tile_size: int,
-    objective: int,
-    inputs: bool,
-    threads: int,
+    problem: ProblemFloat64, objective: int, inputs: bool, threads: int
 ) -> _Adjoint: ...
-def color_float64(
-    covariance: CovarianceFloat64,
-    X: _Double,
-    noise: _Double,
-    Z: _Double,
-    tile_size: int,
-    threads: int,
-) -> _Double: ...
+def color_float64(problem: ProblemFloat64, Z: _Double, threads: int) -> _Double: ...
 def color_matrix_float64(
     matrix: _Double, noise: _Double, Z: _Double, tile_size: int, threads: int
 ) -> _Double: ...
@@ -118,7 +114,7 @@ class PythonCovarianceFloat32(CovarianceFloat32):
         n_parameters: int,
     ) -> None: ...
 
-class PosteriorFloat32:
+class ProblemFloat32:
     def __init__(
         self,
         covariance: CovarianceFloat32,
@@ -128,6 +124,16 @@ class PosteriorFloat32:
         noise: _Double,
         tile_size: int,
     ) -> None: ...
+    @property
+    def factor_size(self) -> int: ...
+
+class PosteriorFloat32:
+    def __init__(self, problem: ProblemFloat32, factor: _Single = ...) -> None: ...
+    def append(self, problem: ProblemFloat32, threads: int = 0) -> PosteriorFloat32: ...
+    def delete(
+        self, rows: npt.NDArray[np.int64], problem: ProblemFloat32, threads: int = 0
+    ) -> PosteriorFloat32: ...
+    def factor(self, threads: int = 0) -> _Single: ...
     def predict_mean(self, Xs: _Single, basis: _Single, threads: int = 0) -> _Single: ...
     def predict_variance(
         self, Xs: _Single, basis: _Single, threads: int = 0
@@ -148,24 +154,9 @@ class PosteriorFloat32:
     def log_marginal_likelihood(self, threads: int = 0) -> float: ...
 
 def differentiate_float32(
-    covariance: CovarianceFloat32,
-    X: _Single,
-    Y: _Single,
-    basis: _Single,
-    noise: _Double,
-    tile_size: int,
-    objective: int,
-    inputs: bool,
-    threads: int,
+    problem: ProblemFloat32, objective: int, inputs: bool, threads: int
 ) -> _Adjoint: ...
-def color_float32(
-    covariance: CovarianceFloat32,
-    X: _Single,
-    noise: _Double,
-    Z: _Single,
-    tile_size: int,
-    threads: int,
-) -> _Single: ...
+def color_float32(problem: ProblemFloat32, Z: _Single, threads: int) -> _Single: ...
 def color_matrix_float32(
     matrix: _Single, noise: _Double, Z: _Single, tile_size: int, threads: int
 ) -> _Single: ...

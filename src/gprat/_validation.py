@@ -278,6 +278,37 @@ def check_count(value: Any, name: str, remedy: str) -> int:
     return 0 if value is not True and value == 0 else check_positive_integer(value, name, remedy)
 
 
+def check_indices(indices: Any, n: int) -> npt.NDArray[np.intp]:
+    """Return the rows that `indices` name as NumPy has it, ascending, each once."""
+    if isinstance(indices, slice):
+        return np.unique(np.arange(n)[indices])
+    try:
+        chosen = np.asarray(indices)
+    except ValueError as error:
+        raise InvalidInputError(
+            f"indices must be whole numbers, a slice or a boolean array: {error}."
+        ) from error
+    if chosen.size == 0 and chosen.dtype.kind == "f":
+        chosen = chosen.astype(np.intp)  # an empty list
+    if chosen.dtype.kind not in "iub":
+        raise UnsupportedTypeError(
+            f"indices must be whole numbers, a slice or a boolean array, got dtype {chosen.dtype}. "
+            "Convert them with astype(int)."
+        )
+    if chosen.dtype.kind == "b" and chosen.shape != (n,):
+        raise InvalidInputError(
+            f"a boolean array of indices must have shape ({n},), one value a row, got shape "
+            f"{chosen.shape}. Pass numpy.flatnonzero(indices) for the numbers of rows."
+        )
+    try:
+        return np.unique(np.arange(n)[chosen])
+    except IndexError:
+        bad = next(int(i) for i in np.ravel(chosen) if not -n <= i < n)
+    raise InvalidInputError(
+        f"indices has {bad}, and there are {n} rows. Pass numbers from {-n} to {n - 1}."
+    )
+
+
 def check_random_state(random_state: Any) -> np.random.Generator:
     """Return a generator from None, a seed, a Generator or a RandomState, which moves on."""
     if isinstance(random_state, np.random.Generator):

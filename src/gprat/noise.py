@@ -18,6 +18,18 @@ IntArray: TypeAlias = npt.NDArray[np.intp]
 
 _NAME = "noise_variance"
 
+# What to do where rows are appended with too little or too much about their noise.
+_NEEDED = {
+    "noise": "Pass the noise variance of the new rows, one number or one a row.",
+    "known_noise": "Pass the known variance of the new rows, one number or one a row.",
+    "noise_groups": "Pass the label of each new row.",
+}
+_REFUSED = {
+    "noise": "It has a noise variance that new rows share: leave noise out.",
+    "known_noise": "It was made without known_noise: make a new model with it, and all rows.",
+    "noise_groups": "It was made without noise_groups: make a new model with them, and all rows.",
+}
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Noise:
@@ -96,6 +108,51 @@ class Noise:
             return np.asarray(self.learned * by_row.sum())
         return self.learned * np.bincount(self.groups, by_row, minlength=self.learned.size)
 
+    def with_group_variances(self, variances: Any, name: str) -> Noise:
+        """Return the same groups with other variances: one for all of them, or one each."""
+        learned, _ = validation.check_noise(
+            variances, len(self.labels), name, is_fixed=self.log_bounds is None
+        )
+        return replace(self, learned=np.broadcast_to(learned, len(self.labels)))
+
+    def append(self, n: int, m: int, noise: Any, known: Any, groups: Any) -> Noise:
+        """Return the noise of the n rows that there are and of m more; see `GP.append`.
+
+        Raises
+        ------
+        InvalidInputError
+            If what the new rows need is missing, or what they cannot have is given.
+        """
+        is_by_row = self.learned.size == 0 and self.groups is None
+        _check_given("noise", noise, needed=is_by_row, allowed=is_by_row)
+        has_known = self.known is not None and not is_by_row
+        needs_known = has_known and self.known is not None and self.known.size != 1
+        _check_given("known_noise", known, needed=needs_known, allowed=has_known)
+        has_groups = self.groups is not None
+        _check_given("noise_groups", groups, needed=has_groups, allowed=has_groups)
+        new = self.known
+        if is_by_row:
+            new = validation.check_noise(noise, m, is_fixed=True)[0]
+        elif known is not None:
+            new = validation.check_known_noise(known, m)
+        if self.known is not None and new is not None and new is not self.known:
+            new = np.concatenate([np.broadcast_to(self.known, n), np.broadcast_to(new, m)])
+        if self.groups is None:
+            return replace(self, known=new)
+        positions = self._positions(*validation.check_noise_groups(groups, m))
+        return replace(self, known=new, groups=np.concatenate([self.groups, positions]))
+
+    def _positions(self, labels: tuple[object, ...], index: IntArray) -> IntArray:
+        """Turn the groups of new rows into groups of this noise."""
+        unknown = [label for label in labels if label not in self.labels]
+        if unknown:
+            raise InvalidInputError(
+                f"noise_groups has the label {unknown[0]!r}, of which no variance is known; the "
+                f"model's labels are {', '.join(map(repr, self.labels))}. Make a new model with "
+                "all rows to add a group."
+            )
+        return np.array([self.labels.index(label) for label in labels], dtype=np.intp)[index]
+
     def select(self, rows: IntArray) -> Noise:
         """Return the noise of some of the rows."""
         return replace(
@@ -136,6 +193,14 @@ def make_noise(
     learned, _ = validation.check_noise(noise, len(labels), name, is_fixed=log_bounds is None)
     learned = np.broadcast_to(learned, len(labels))
     return Noise(learned, variances, index, labels, log_bounds)
+
+
+def _check_given(name: str, value: Any, *, needed: bool, allowed: bool) -> None:
+    """Refuse an argument of `GP.append` that is missing, or has no place in the model."""
+    if value is None and needed:
+        raise InvalidInputError(f"{name} differs between rows in this model. {_NEEDED[name]}")
+    if value is not None and not allowed:
+        raise InvalidInputError(f"{name} has no place in this model. {_REFUSED[name]}")
 
 
 def _of_rows(known: Float64Array, rows: IntArray) -> Float64Array:

@@ -17,8 +17,9 @@ from gprat.exceptions import (
     InvalidInputError,
     NotPositiveDefiniteError,
     RankDeficientTrendError,
+    UnsupportedTypeError,
 )
-from gprat.kernels import RBF, compile
+from gprat.kernels import RBF, WhiteKernel, compile
 
 N, M, D, K = 47, 13, 2, 3
 
@@ -311,6 +312,148 @@ def test_a_matrix_colours_noise(engine, dtype):
     matrix[3] = matrix[:, 3] = 0.0
     with pytest.raises(NotPositiveDefiniteError, match="row 3"):
         engine.color_matrix(matrix, 0.0, Z, 2)
+
+
+def rows_of(case, rows, tile_size):
+    """The problem of some of the rows."""
+    full = case.problem
+    noise = full.noise if full.noise.size == 1 else full.noise[rows]
+    arrays = {"X": full.X[rows], "Y": full.Y[rows], "basis": full.basis[rows]}
+    return dataclasses.replace(full, **arrays, noise=noise, tile_size=min(tile_size, len(rows)))
+
+
+def results(posterior, case):
+    return [
+        posterior.cholesky(),
+        *posterior.predict_variance(case.Xs, case.Hs),
+        posterior.alpha(),
+        posterior.inverse_diagonal(),
+        *posterior.trend(),
+        np.array([posterior.log_determinant(), posterior.log_marginal_likelihood()]),
+    ]
+
+
+def assert_equal_but_for_rounding(case, posterior, reference):
+    pairs = zip(results(posterior, case), results(reference, case), strict=True)
+    for actual, expected in pairs:
+        size = 20 * max(1.0, np.abs(expected).max(initial=0.0))
+        assert actual.dtype == expected.dtype
+        case.assert_close(actual, expected, size)
+
+
+NOISES = pytest.mark.parametrize(
+    "noise", [None, np.linspace(0.1, 0.5, N)], ids=["scalar", "per row"]
+)
+
+
+@NOISES
+@pytest.mark.parametrize("tile_size", [1, 7, 16, 64])
+@pytest.mark.parametrize("before", [3, 32, 46])
+def test_append(engine, dtype, before, tile_size, noise):
+    case = Case(1.5 * RBF([0.7, 1.3]) + WhiteKernel(0.1), dtype, 10, noise=noise, q=3)
+    full = rows_of(case, np.arange(N), tile_size)
+    old = engine.factorise(rows_of(case, np.arange(before), 16))
+    kept = old.cholesky()
+    new = engine.append(old, full)
+    assert new.problem is full
+    assert_equal_but_for_rounding(case, new, engine.factorise(full))
+    assert np.array_equal(old.cholesky(), kept)
+    for threads in (1, 4):
+        other = engine.append(old, dataclasses.replace(full, threads=threads))
+        assert np.array_equal(other.factor(), new.factor())
+
+
+DELETED = [[0], [N - 1], [20], [0, 1, 15, 16, 17, 30, N - 1], list(range(1, 43)), []]
+
+
+@NOISES
+@pytest.mark.parametrize("tile_size", [1, 7, 16, 64])
+@pytest.mark.parametrize("rows", DELETED, ids=lambda rows: f"{len(rows)} rows")
+def test_delete(engine, dtype, rows, tile_size, noise):
+    case = Case(1.5 * RBF([0.7, 1.3]) + WhiteKernel(0.1), dtype, 11, noise=noise, q=3)
+    old = engine.factorise(rows_of(case, np.arange(N), tile_size))
+    kept = old.cholesky()
+    rest = rows_of(case, np.setdiff1d(np.arange(N), rows), tile_size)
+    new = engine.delete(old, np.array(rows, dtype=np.intp), rest)
+    assert_equal_but_for_rounding(case, new, engine.factorise(rest))
+    assert np.array_equal(old.cholesky(), kept)
+    for threads in (1, 4):
+        other = dataclasses.replace(rest, threads=threads)
+        other = engine.delete(old, np.array(rows, dtype=np.intp), other)
+        assert np.array_equal(other.factor(), new.factor())
+
+
+def test_updates_without_a_factor_wait_for_one(engine, dtype):
+    # Rows 1 and 3 coincide: the first problem has no factor, the second has one.
+    X = np.array([[0.0], [100.0], [200.0], [100.0]], dtype=dtype)
+    problem = Problem(X, X, X[:, :0], (), compile(RBF(), 1), np.array([1e-300]), 4, 1)
+    old = engine.factorise(problem)
+    with pytest.raises(NotPositiveDefiniteError):
+        old.factor()
+    mended = dataclasses.replace(problem, X=X[:3], Y=X[:3], basis=X[:3, :0], tile_size=3)
+    new = engine.delete(old, np.array([3]), mended)
+    assert np.array_equal(new.factor(), engine.factorise(mended).factor())
+    with pytest.raises(NotPositiveDefiniteError) as failure:
+        engine.append(new, problem)
+    assert failure.value.row == 3
+    assert failure.value.near_duplicates == (1,)
+    assert np.array_equal(new.cholesky(), np.eye(3))
+    assert engine.append(engine.factorise(mended), problem).problem is problem
+
+
+@pytest.mark.parametrize("tile_size", [1, 7, 64])
+def test_factor_out_and_in(engine, dtype, tile_size, tmp_path):
+    case = Case(1.5 * RBF([0.7, 1.3]), dtype, 12, q=3)
+    problem = rows_of(case, np.arange(N), tile_size)
+    expected = results(engine.factorise(problem), case)
+    # Nobody else holds the posterior: the array keeps it alive.
+    factor = engine.factorise(problem).factor()
+    assert factor.dtype == dtype
+    assert factor.ndim == 1
+    assert not factor.flags.writeable
+    np.save(tmp_path / "factor.npy", factor)
+    mapped = np.load(tmp_path / "factor.npy", mmap_mode="r")
+    for given in (factor, mapped):
+        restored = engine.restore(problem, given)
+        assert np.shares_memory(restored.factor(), given)
+        assert all(map(np.array_equal, results(restored, case), expected))
+    rest = rows_of(case, np.arange(1, N), tile_size)
+    assert_equal_but_for_rounding(
+        case, engine.delete(restored, np.array([0]), rest), engine.factorise(rest)
+    )
+
+
+def test_factor_has_zeros_above_the_diagonal(engine, dtype):
+    case = Case(RBF(), dtype, 13)
+    for problem in (rows_of(case, np.arange(N), 64), rows_of(case, np.arange(9), 64)):
+        n = len(problem.X)
+        posterior = engine.append(engine.factorise(rows_of(case, np.arange(5), 3)), problem)
+        assert np.array_equal(posterior.factor().reshape(n, n).T, posterior.cholesky())
+
+
+def test_a_wrong_factor_is_refused(engine, dtype):
+    case = Case(RBF(), dtype, 14)
+    factor = engine.factorise(case.problem).factor()
+    other = np.float32 if dtype == np.float64 else np.float64
+    unaligned = np.empty(factor.nbytes + 1, dtype=np.uint8)[1:].view(dtype)
+    unaligned[:] = factor
+    for wrong, message in (
+        (factor[:-1], r"in tiles of 16 has shape \(1473,\)"),
+        (factor.reshape(1, -1), r"got shape \(1, 1473\)"),
+        (factor.astype(other), "got shape .* and dtype"),
+        (np.repeat(factor, 2)[::2], "contiguous and aligned"),
+        (unaligned, "contiguous and aligned"),
+    ):
+        with pytest.raises(InvalidInputError, match=message):
+            engine.restore(case.problem, wrong)
+    with pytest.raises(UnsupportedTypeError, match="NumPy array"):
+        engine.restore(case.problem, factor.tolist())
+    # The first diagonal tile has 16 rows: row 3 of it lies here.
+    for bad in (0.0, -1.0, np.nan, np.inf):
+        damaged = factor.copy()
+        damaged[3 * 17] = bad
+        with pytest.raises(InvalidInputError, match="at row 3 is not a positive number"):
+            engine.restore(case.problem, damaged)
 
 
 def test_unknown_engine_is_refused():

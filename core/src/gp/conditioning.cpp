@@ -5,6 +5,7 @@
 #include <limits>
 #include <numbers>
 #include <numeric>
+#include <utility>
 
 #include "gprat/error.hpp"
 #include "gprat/linalg/access_list.hpp"
@@ -17,15 +18,16 @@ namespace gprat::gp {
 namespace {
 
 template <class T>
-void assemble_tile(const Problem<T>& problem, const TileLayout& layout, index_t i, index_t j,
-                   MatrixView<T> tile) {
-    const bool diagonal = i == j;
-    problem.kernel.evaluate(tile_points(problem.inputs, layout, i),
-                            tile_points(problem.inputs, layout, j), covariance::Pairing::same_set,
-                            diagonal ? covariance::Region::lower : covariance::Region::full, tile);
+void assemble_block(const Problem<T>& problem, index_t row, index_t column, MatrixView<T> block) {
+    const bool diagonal = row == column;
+    problem.kernel.evaluate(problem.inputs.slice(row, block.rows),
+                            problem.inputs.slice(column, block.cols), covariance::Pairing::same_set,
+                            diagonal ? covariance::Region::lower : covariance::Region::full, block);
     if (!diagonal) return;
-    for (index_t r = 0; r < tile.rows; ++r)
-        tile(r, r) += static_cast<T>(problem.noise_at(layout.begin(i) + r));
+    for (index_t c = 0; c < block.cols; ++c) {
+        std::fill_n(block.column(c), c, T(0));
+        block(c, c) += static_cast<T>(problem.noise_at(column + c));
+    }
 }
 
 template <class T>
@@ -84,13 +86,12 @@ void copy(MatrixView<const T> from, MatrixView<T> to) {
 }
 
 template <class T>
-void add_assembly(tasks::TaskGraph& graph, const Problem<T>& problem, const TiledOperand<T>& k) {
-    const auto layout = problem.layout();
-    for (index_t j = 0; j < layout.tiles(); ++j)
-        for (index_t i = j; i < layout.tiles(); ++i)
+void add_assembly(tasks::TaskGraph& graph, const Problem<T>& problem, const CutOperand<T>& k) {
+    for (index_t j = 0; j < k.blocks(); ++j)
+        for (index_t i = std::max(j, k.blocks_before_cut()); i < k.blocks(); ++i)
             graph.add({"assemble", i, j}, CholeskyRanks::feed(j), {}, {k.handle(i, j)},
-                      [&problem, &matrix = k.matrix, layout, i, j] {
-                          assemble_tile(problem, layout, i, j, matrix.tile(i, j));
+                      [&problem, row = k.begin(i), column = k.begin(j), block = k.block(i, j)] {
+                          assemble_block(problem, row, column, block);
                       });
 }
 
@@ -107,10 +108,14 @@ void add_log_determinant(tasks::TaskGraph& graph, const TiledOperand<T>& l,
 
 template <class T>
 Conditioning<T>::Conditioning(const Problem<T>& problem)
+    : Conditioning(problem, TiledMatrix<T>(problem.layout())) {}
+
+template <class T>
+Conditioning<T>::Conditioning(const Problem<T>& problem, TiledMatrix<T> factor_)
     : size(problem.size()),
       outputs(problem.outputs()),
       trends(problem.trends()),
-      factor(problem.layout()),
+      factor(std::move(factor_)),
       whitened(size * (outputs + trends)),
       weights(size * (outputs + trends)),
       r(trends * trends),
@@ -148,14 +153,19 @@ ConditioningOperands<T>::ConditioningOperands(tasks::TaskGraph& graph,
       all_weights(graph.new_handles(1)) {}
 
 template <class T>
-void add_conditioning(tasks::TaskGraph& graph, const Problem<T>& problem,
-                      Conditioning<T>& conditioning, const ConditioningOperands<T>& operands) {
+void add_factorisation(tasks::TaskGraph& graph, const Problem<T>& problem,
+                       const CutOperand<T>& factor) {
+    add_assembly(graph, problem, factor);
+    add_cholesky(graph, factor);
+}
+
+template <class T>
+void add_solves(tasks::TaskGraph& graph, const Problem<T>& problem, Conditioning<T>& conditioning,
+                const ConditioningOperands<T>& operands) {
     const auto& [factor, whitened, weights, all_weights] = operands;
     const auto layout = problem.layout();
     const auto solve_rank = CholeskyRanks::end(layout);
 
-    add_assembly(graph, problem, factor);
-    add_cholesky(graph, factor);
     add_log_determinant(graph, factor, conditioning.half_log_determinants);
 
     for (index_t i = 0; i < layout.tiles(); ++i)
@@ -176,17 +186,27 @@ void add_conditioning(tasks::TaskGraph& graph, const Problem<T>& problem,
               AccessList().add(all_weights), [] {});
 }
 
+template <class T>
+void add_conditioning(tasks::TaskGraph& graph, const Problem<T>& problem,
+                      Conditioning<T>& conditioning, const ConditioningOperands<T>& operands) {
+    add_factorisation(graph, problem, CutOperand<T>(operands.factor, 0));
+    add_solves(graph, problem, conditioning, operands);
+}
+
 tasks::Rank rank_after_conditioning(const TileLayout& layout) {
     return CholeskyRanks::end(layout) + 1;
 }
 
-template struct Conditioning<float>;
-template struct Conditioning<double>;
-template struct ConditioningOperands<float>;
-template struct ConditioningOperands<double>;
-template void add_conditioning(tasks::TaskGraph&, const Problem<float>&, Conditioning<float>&,
-                               const ConditioningOperands<float>&);
-template void add_conditioning(tasks::TaskGraph&, const Problem<double>&, Conditioning<double>&,
-                               const ConditioningOperands<double>&);
+#define GPRAT_INSTANTIATE(T)                                                                     \
+    template struct Conditioning<T>;                                                             \
+    template struct ConditioningOperands<T>;                                                     \
+    template void add_factorisation(tasks::TaskGraph&, const Problem<T>&, const CutOperand<T>&); \
+    template void add_solves(tasks::TaskGraph&, const Problem<T>&, Conditioning<T>&,             \
+                             const ConditioningOperands<T>&);                                    \
+    template void add_conditioning(tasks::TaskGraph&, const Problem<T>&, Conditioning<T>&,       \
+                                   const ConditioningOperands<T>&);
+GPRAT_INSTANTIATE(float)
+GPRAT_INSTANTIATE(double)
+#undef GPRAT_INSTANTIATE
 
 }  // namespace gprat::gp

@@ -43,10 +43,15 @@ template <class T>
 Posterior<T>::Posterior(Problem<T> problem) : problem_(std::move(problem)) {}
 
 template <class T>
+Posterior<T>::Posterior(Problem<T> problem, TiledMatrix<T> factor)
+    : problem_(std::move(problem)),
+      conditioning_(std::make_unique<Conditioning<T>>(problem_, std::move(factor))) {}
+
+template <class T>
 template <class AddTasks>
 void Posterior<T>::run(const tasks::RunOptions& options, double flops, AddTasks&& add) {
     auto lock = lock_unless_cancelled(mutex_, options);
-    if (conditioning_) {
+    if (is_solved_) {
         // Others may use the factor at the same time: it doesn't change any more.
         lock.unlock();
         tasks::TaskGraph graph(with_threads_for(options, flops));
@@ -54,12 +59,19 @@ void Posterior<T>::run(const tasks::RunOptions& options, double flops, AddTasks&
         return;
     }
     const auto n = static_cast<double>(problem_.size());
-    auto conditioning = std::make_unique<Conditioning<T>>(problem_);
-    tasks::TaskGraph graph(with_threads_for(options, flops + n * n * n / 3.0));
-    const ConditioningOperands<T> operands(graph, *conditioning);
-    add_conditioning(graph, problem_, *conditioning, operands);
-    add(graph, *conditioning, operands);
-    conditioning_ = std::move(conditioning);
+    // What is new is kept once all has worked out; a factor that was given, in any case.
+    std::unique_ptr<Conditioning<T>> computed;
+    if (!conditioning_) computed = std::make_unique<Conditioning<T>>(problem_);
+    auto& conditioning = computed ? *computed : *conditioning_;
+    const auto solves = 4.0 * static_cast<double>(conditioning.outputs + conditioning.trends);
+    flops += n * n * (computed ? n / 3.0 : solves);
+    tasks::TaskGraph graph(with_threads_for(options, flops));
+    const ConditioningOperands<T> operands(graph, conditioning);
+    if (computed) add_factorisation(graph, problem_, CutOperand<T>(operands.factor, 0));
+    add_solves(graph, problem_, conditioning, operands);
+    add(graph, conditioning, operands);
+    if (computed) conditioning_ = std::move(computed);
+    is_solved_ = true;
 }
 
 template <class T>
@@ -197,6 +209,18 @@ const Conditioning<T>& Posterior<T>::conditioning(const tasks::RunOptions& optio
             graph.run();
         });
     return *conditioning_;
+}
+
+template <class T>
+const TiledMatrix<T>& Posterior<T>::factor(const tasks::RunOptions& options) {
+    const auto* const known = known_factor(options);
+    return known != nullptr ? *known : conditioning(options).factor;
+}
+
+template <class T>
+const TiledMatrix<T>* Posterior<T>::known_factor(const tasks::RunOptions& options) {
+    const auto lock = lock_unless_cancelled(mutex_, options);
+    return conditioning_ ? &conditioning_->factor : nullptr;
 }
 
 template class Posterior<float>;

@@ -1,9 +1,11 @@
 #include "gprat/linalg/blas.hpp"
 
+#include <algorithm>
 #include <mutex>
 #include <utility>
 
 #include "gemm.hpp"
+#include "gprat/linalg/buffer.hpp"
 #include "openblas.hpp"
 #include "small_triangles.hpp"
 
@@ -193,6 +195,40 @@ void qr(MatrixView<T> a, MatrixView<T> r) {
     }
 }
 
+template <class T>
+void lq(MatrixView<T> l, const Reflectors<T>& q) {
+    if (is_empty(l)) return;
+    openblas::tplqt(l, q.vectors, q.factors);
+    const index_t group = q.factors.rows;
+    for (index_t j = 0; j < l.cols; ++j) {
+        // Each factor is transposed: `trmm` wants lower triangles.
+        const index_t first = j / group * group;
+        for (index_t i = 0; i < j - first; ++i) q.factors(j - first, first + i) = q.factors(i, j);
+        q.signs[j] = l(j, j) < T(0) ? T(-1) : T(1);
+        if (q.signs[j] < T(0)) scale(T(-1), l.block(j, j, l.rows - j, 1), packed::Region::full);
+    }
+}
+
+template <class T>
+void reflect(const Reflectors<T>& q, MatrixView<T> a, MatrixView<T> b) {
+    if (is_empty(a)) return;
+    const index_t group = q.factors.rows;
+    T* const scratch = thread_scratch<T>(a.rows * group);
+    for (index_t first = 0; first < a.cols; first += group) {
+        const index_t count = std::min(group, a.cols - first);
+        const auto part = a.block(0, first, a.rows, count);
+        const auto v = q.vectors.block(first, 0, count, b.cols);
+        const MatrixView<T> w(scratch, a.rows, count);
+        for (index_t j = 0; j < count; ++j) std::copy_n(part.column(j), a.rows, w.column(j));
+        gemm(Op::none, Op::transpose, T(1), b, v, T(1), w);
+        trmm(Side::right, Op::transpose, q.factors.block(0, first, count, count), w);
+        for (index_t j = 0; j < count; ++j)
+            for (index_t i = 0; i < a.rows; ++i)
+                part(i, j) = q.signs[first + j] * (part(i, j) - w(i, j));
+        gemm(Op::none, Op::none, T(-1), w, v, T(1), b);
+    }
+}
+
 #define GPRAT_INSTANTIATE(T)                                                             \
     template void gemm(Op, Op, Scalar<T>, Input<T>, Input<T>, Scalar<T>, MatrixView<T>); \
     template void syrk(Op, Scalar<T>, Input<T>, Scalar<T>, MatrixView<T>);               \
@@ -201,7 +237,9 @@ void qr(MatrixView<T> a, MatrixView<T> r) {
     template index_t potrf(MatrixView<T>);                                               \
     template void trtri(MatrixView<T>);                                                  \
     template void lauum(MatrixView<T>);                                                  \
-    template void qr(MatrixView<T>, MatrixView<T>);
+    template void qr(MatrixView<T>, MatrixView<T>);                                      \
+    template void lq(MatrixView<T>, const Reflectors<T>&);                               \
+    template void reflect(const Reflectors<T>&, MatrixView<T>, MatrixView<T>);
 GPRAT_INSTANTIATE(float)
 GPRAT_INSTANTIATE(double)
 #undef GPRAT_INSTANTIATE

@@ -47,6 +47,7 @@ std::unique_ptr<void, FreePages> allocate_pages(std::size_t bytes) {
 }
 
 void FreePages::operator()(void* memory) const {
+    if (bytes == 0) return;
     if (bytes >= kHugePage) {
         PageCache::instance().give({memory, bytes});
     } else {

@@ -1,5 +1,6 @@
 #include "gprat/linalg/cholesky.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "gprat/error.hpp"
@@ -22,41 +23,40 @@ void factor_diagonal_tile(MatrixView<T> tile, index_t first_row) {
 // Each tile receives its updates in groups of panels, left to right: a fixed order, so the same
 // bits for any number of threads, and an inner dimension that is long.
 template <class T>
-void add_cholesky(tasks::TaskGraph& graph, const TiledOperand<T>& a) {
-    const auto& matrix = a.matrix;
-    const auto& layout = a.layout();
-    const index_t tiles = layout.tiles();
-    for (index_t j = 0; j < tiles; ++j) {
-        for_each_group(0, j, layout.tiles_per_update(), [&](TileRange k) {
-            graph.add({"syrk", j, j}, CholeskyRanks::update(j), AccessList().row(a, j, k),
-                      AccessList().add(a.handle(j, j)), [&matrix, j, k] {
-                          blas::syrk(blas::Op::none, T(-1), matrix.row(j, k), T(1),
-                                     matrix.tile(j, j));
-                      });
-        });
-        graph.add({"potrf", j, j}, CholeskyRanks::factor(j), {}, {a.handle(j, j)}, [&matrix, j] {
-            factor_diagonal_tile(matrix.tile(j, j), matrix.layout().begin(j));
-        });
-        for (index_t i = j + 1; i < tiles; ++i) {
-            for_each_group(0, j, layout.tiles_per_update(), [&](TileRange k) {
+void add_cholesky(tasks::TaskGraph& graph, const CutOperand<T>& a) {
+    const index_t group = a.layout().tiles_per_update();
+    const index_t first = a.blocks_before_cut();
+    for (index_t j = 0; j < a.blocks(); ++j) {
+        if (j >= first) {
+            for_each_group(0, j, group, [&](TileRange k) {
+                graph.add({"syrk", j, j}, CholeskyRanks::update(j), AccessList().row(a, j, k),
+                          AccessList().add(a.handle(j, j)),
+                          [panels = a.row(j, k), tile = a.block(j, j)] {
+                              blas::syrk(blas::Op::none, T(-1), panels, T(1), tile);
+                          });
+            });
+            graph.add(
+                {"potrf", j, j}, CholeskyRanks::factor(j), {}, {a.handle(j, j)},
+                [tile = a.block(j, j), row = a.begin(j)] { factor_diagonal_tile(tile, row); });
+        }
+        for (index_t i = std::max(j + 1, first); i < a.blocks(); ++i) {
+            for_each_group(0, j, group, [&](TileRange k) {
                 graph.add({"gemm", i, j}, CholeskyRanks::update(j),
                           AccessList().row(a, i, k).row(a, j, k), AccessList().add(a.handle(i, j)),
-                          [&matrix, i, j, k] {
-                              blas::gemm(blas::Op::none, blas::Op::transpose, T(-1),
-                                         matrix.row(i, k), matrix.row(j, k), T(1),
-                                         matrix.tile(i, j));
+                          [left = a.row(i, k), right = a.row(j, k), tile = a.block(i, j)] {
+                              blas::gemm(blas::Op::none, blas::Op::transpose, T(-1), left, right,
+                                         T(1), tile);
                           });
             });
             graph.add({"trsm", i, j}, CholeskyRanks::panel(j), {a.handle(j, j)}, {a.handle(i, j)},
-                      [&matrix, i, j] {
-                          blas::trsm(blas::Side::right, blas::Op::transpose, T(1),
-                                     matrix.tile(j, j), matrix.tile(i, j));
+                      [diagonal = a.block(j, j), tile = a.block(i, j)] {
+                          blas::trsm(blas::Side::right, blas::Op::transpose, T(1), diagonal, tile);
                       });
         }
     }
 }
 
-template void add_cholesky(tasks::TaskGraph&, const TiledOperand<float>&);
-template void add_cholesky(tasks::TaskGraph&, const TiledOperand<double>&);
+template void add_cholesky(tasks::TaskGraph&, const CutOperand<float>&);
+template void add_cholesky(tasks::TaskGraph&, const CutOperand<double>&);
 
 }  // namespace gprat

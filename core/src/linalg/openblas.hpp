@@ -28,7 +28,9 @@ void scipy_openblas_set_num_threads(int);
     void scipy_##letter##lauum_(const char*, const int*, T*, const int*, int*);                    \
     void scipy_##letter##geqrf_(const int*, const int*, T*, const int*, T*, T*, const int*, int*); \
     void scipy_##letter##orgqr_(const int*, const int*, const int*, T*, const int*, const T*, T*,  \
-                                const int*, int*);
+                                const int*, int*);                                                 \
+    void scipy_##letter##tplqt_(const int*, const int*, const int*, const int*, T*, const int*,    \
+                                T*, const int*, T*, const int*, T*, int*);
 GPRAT_DECLARE(float, s)
 GPRAT_DECLARE(double, d)
 #undef GPRAT_DECLARE
@@ -57,6 +59,7 @@ struct Fortran;
         static constexpr auto* lauum = scipy_##letter##lauum_; \
         static constexpr auto* geqrf = scipy_##letter##geqrf_; \
         static constexpr auto* orgqr = scipy_##letter##orgqr_; \
+        static constexpr auto* tplqt = scipy_##letter##tplqt_; \
     };
 GPRAT_BIND(float, s)
 GPRAT_BIND(double, d)
@@ -163,6 +166,18 @@ void qr(MatrixView<T> a, MatrixView<T> r) {
     for (index_t j = 0; j < r.cols; ++j)
         for (index_t i = 0; i < r.rows; ++i) r(i, j) = i <= j ? a(i, j) : T(0);
     Fortran<T>::orgqr(&m, &n, &n, a.data, &lda, reflectors.data(), work.data(), &size, &info);
+}
+
+/// [L V] := [L' 0] and the reflectors that do it, with upper triangular factors; signs of the
+/// diagonal of L' vary.
+template <class T>
+void tplqt(MatrixView<T> l, MatrixView<T> v, MatrixView<T> factors) {
+    const int m = int(l.rows), n = int(v.cols), group = int(factors.rows), rectangular = 0;
+    const int ldl = int(l.ld), ldv = int(v.ld), ldf = int(factors.ld);
+    std::vector<T> work(group * m);
+    int info = 0;
+    Fortran<T>::tplqt(&m, &n, &rectangular, &group, l.data, &ldl, v.data, &ldv, factors.data, &ldf,
+                      work.data(), &info);
 }
 
 }  // namespace gprat::openblas

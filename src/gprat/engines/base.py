@@ -7,6 +7,10 @@ m test points X*.
 A trend of q basis functions, H at the training points and H* at the test points, has coefficients
 with a flat prior, which are integrated out (section 2.7): L⁻¹H = QR, U = L⁻ᵀQ, P = K⁻¹ − UUᵀ,
 α = PY, and the coefficients' mean is β = R⁻¹QᵀL⁻¹Y. Without a trend q = 0, P = K⁻¹ and α = K⁻¹Y.
+
+Outside an engine the factor is a one-dimensional array of b × b tiles, b being the tile size, and
+smaller ones at the end: for each row of tiles those from the left up to the diagonal, one after the
+other, each by columns. Above the diagonal are zeros.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from typing import Protocol
 
 from gprat._validation import Float64Array, FloatArray
 from gprat.kernels import KernelProgram
+from gprat.noise import IntArray
 
 __all__ = ["Adjoint", "Engine", "Objective", "Posterior", "Problem"]
 
@@ -107,6 +112,9 @@ class Posterior(Protocol):
     def problem(self) -> Problem:
         """What was factorised."""
 
+    def factor(self) -> FloatArray:
+        """Return the tiles of L: a read-only view, which keeps them alive; see the module."""
+
     def predict_mean(self, X: FloatArray, basis: FloatArray) -> FloatArray:
         """Return k(X*, X) α + H*β, shape (m, k) (R&W 2.25, 2.41)."""
 
@@ -161,6 +169,66 @@ class Engine(Protocol):
 
     def factorise(self, problem: Problem) -> Posterior:
         """Return the posterior; its factor is computed when first needed."""
+
+    def append(self, posterior: Posterior, problem: Problem) -> Posterior:
+        """Return the posterior of more rows, in O(n²r) for r new ones; the old one stays as it is.
+
+        With K = LLᵀ, the covariance C of the new rows with the old and D of the new rows, the new
+        factor is [[L, 0], [M, N]] with M = CL⁻ᵀ and NNᵀ = D − MMᵀ (R&W A.12).
+
+        Parameters
+        ----------
+        posterior : Posterior
+            Made by this engine. Where it has no factor yet, the new posterior has none either.
+        problem : Problem
+            Its first rows, the kernel, the dtype and the noise of these rows are those of
+            `posterior`; targets, basis functions and tile size may be others.
+
+        Raises
+        ------
+        NotPositiveDefiniteError
+            If the new K has no Cholesky factor.
+        """
+
+    def delete(self, posterior: Posterior, rows: IntArray, problem: Problem) -> Posterior:
+        """Return the posterior without some rows; the old one stays as it is.
+
+        Rows of L that stay are [A B], B being the columns of the rows that leave: LLᵀ of the new
+        factor is AAᵀ + BBᵀ. Found by orthogonal transformations in O(n²r) for r rows that leave, or
+        by a new factorisation from the first of them on where that is less work.
+
+        Parameters
+        ----------
+        posterior : Posterior
+            Made by this engine. Where it has no factor yet, the new posterior has none either.
+        rows : ndarray of shape (r,), int
+            Ascending and distinct, in [0, n).
+        problem : Problem
+            That of the rows that stay, otherwise as in `append`.
+
+        Raises
+        ------
+        NotPositiveDefiniteError
+            If rounding leaves the new K without a Cholesky factor.
+        """
+
+    def restore(self, problem: Problem, factor: FloatArray) -> Posterior:
+        """Return the posterior whose factor is known, without a copy of it.
+
+        Parameters
+        ----------
+        problem : Problem
+            What was factorised.
+        factor : ndarray
+            What `Posterior.factor` returned; may be read-only and memory-mapped, and must not
+            change.
+
+        Raises
+        ------
+        InvalidInputError
+            If the array cannot be the factor of the problem: by its dtype, layout or length, or
+            because an entry of the diagonal is not positive and finite.
+        """
 
     def differentiate(
         self, problem: Problem, objective: Objective, inputs: bool = False

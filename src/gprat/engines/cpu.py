@@ -14,11 +14,14 @@ from gprat._validation import Float64Array, FloatArray
 from gprat.engines.base import Adjoint, Objective, Posterior, Problem
 from gprat.engines.diagnosis import explain_failure
 from gprat.exceptions import (
+    InvalidInputError,
     NotPositiveDefiniteError,
     RankDeficientTrendError,
     UnsupportedKernelError,
+    UnsupportedTypeError,
 )
 from gprat.kernels import Instruction, Program, PythonProgram
+from gprat.noise import IntArray
 from gprat.planning import auto_tile_size
 
 __all__ = ["CpuEngine", "CpuPosterior"]
@@ -32,6 +35,7 @@ class _Precision:
 
     compiled_covariance: type[_core.CompiledCovarianceFloat64]
     python_covariance: type[_core.PythonCovarianceFloat64]
+    problem: type[_core.ProblemFloat64]
     posterior: type[_core.PosteriorFloat64]
     differentiate: Callable[..., Any]
     color: Callable[..., FloatArray]
@@ -42,6 +46,7 @@ _PRECISIONS: dict[Any, Any] = {
     np.dtype(np.float64): _Precision(
         _core.CompiledCovarianceFloat64,
         _core.PythonCovarianceFloat64,
+        _core.ProblemFloat64,
         _core.PosteriorFloat64,
         _core.differentiate_float64,
         _core.color_float64,
@@ -50,6 +55,7 @@ _PRECISIONS: dict[Any, Any] = {
     np.dtype(np.float32): _Precision(
         _core.CompiledCovarianceFloat32,  # type: ignore[arg-type]
         _core.PythonCovarianceFloat32,  # type: ignore[arg-type]
+        _core.ProblemFloat32,  # type: ignore[arg-type]
         _core.PosteriorFloat32,  # type: ignore[arg-type]
         _core.differentiate_float32,
         _core.color_float32,
@@ -63,7 +69,21 @@ class CpuEngine:
 
     def factorise(self, problem: Problem) -> Posterior:
         """Return the posterior; its factor is computed when first needed."""
-        return CpuPosterior(problem)
+        return CpuPosterior.of(problem)
+
+    def append(self, posterior: Posterior, problem: Problem) -> Posterior:
+        """Return the posterior of more rows."""
+        assert isinstance(posterior, CpuPosterior), "a posterior of another engine"
+        return posterior.append(problem)
+
+    def delete(self, posterior: Posterior, rows: IntArray, problem: Problem) -> Posterior:
+        """Return the posterior without some rows."""
+        assert isinstance(posterior, CpuPosterior), "a posterior of another engine"
+        return posterior.delete(rows, problem)
+
+    def restore(self, problem: Problem, factor: FloatArray) -> Posterior:
+        """Return the posterior whose factor is known."""
+        return CpuPosterior.restore(problem, factor)
 
     def differentiate(
         self, problem: Problem, objective: Objective, inputs: bool = False
@@ -74,12 +94,7 @@ class CpuEngine:
         results = _call(
             problem,
             _PRECISIONS[problem.X.dtype].differentiate,
-            _covariance(problem),
-            problem.X,
-            problem.Y,
-            problem.basis,
-            problem.noise,
-            problem.tile_size,
+            _core_problem(problem),
             objective.value,
             inputs,
             runtime.threads_for_call(problem.threads),
@@ -91,11 +106,8 @@ class CpuEngine:
         return _call(
             problem,
             _PRECISIONS[problem.X.dtype].color,
-            _covariance(problem),
-            problem.X,
-            problem.noise,
+            _core_problem(problem),
             Z,
-            problem.tile_size,
             runtime.threads_for_call(problem.threads),
         )
 
@@ -121,21 +133,51 @@ class CpuEngine:
 class CpuPosterior:
     """A posterior whose factor lives in the compiled core; see `gprat.engines.base.Posterior`."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, core: _core.PosteriorFloat64) -> None:
         self._problem = problem
-        self._core: _core.PosteriorFloat64 = _PRECISIONS[problem.X.dtype].posterior(
-            _covariance(problem),
-            problem.X,
-            problem.Y,
-            problem.basis,
-            problem.noise,
-            problem.tile_size,
+        self._core = core
+
+    @classmethod
+    def of(cls, problem: Problem) -> CpuPosterior:
+        """Return the posterior; its factor is computed when first needed."""
+        return cls(problem, _PRECISIONS[problem.X.dtype].posterior(_core_problem(problem)))
+
+    @classmethod
+    def restore(cls, problem: Problem, factor: FloatArray) -> CpuPosterior:
+        """Return the posterior whose factor is known."""
+        core_problem = _core_problem(problem)
+        _check_factor(factor, problem, core_problem.factor_size)
+        posterior = _PRECISIONS[problem.X.dtype].posterior
+        try:
+            return cls(problem, posterior(core_problem, factor))
+        except _core.NotPositiveDefinite as failure:
+            row = failure.args[0]
+        raise InvalidInputError(
+            f"the factor is damaged: the entry of its diagonal at row {row} is not a positive "
+            "number. Compute the factor anew."
         )
+
+    def append(self, problem: Problem) -> CpuPosterior:
+        """Return the posterior of more rows."""
+        threads = runtime.threads_for_call(problem.threads)
+        core = _call(problem, self._core.append, _core_problem(problem), threads=threads)
+        return CpuPosterior(problem, core)
+
+    def delete(self, rows: IntArray, problem: Problem) -> CpuPosterior:
+        """Return the posterior without some rows."""
+        threads = runtime.threads_for_call(problem.threads)
+        rows = np.ascontiguousarray(rows, dtype=np.int64)
+        core = _call(problem, self._core.delete, rows, _core_problem(problem), threads=threads)
+        return CpuPosterior(problem, core)
 
     @property
     def problem(self) -> Problem:
         """What was factorised."""
         return self._problem
+
+    def factor(self) -> FloatArray:
+        """Return the tiles of L, read-only."""
+        return self._run(self._core.factor)
 
     def predict_mean(self, X: FloatArray, basis: FloatArray) -> FloatArray:
         """Return the mean at each test point."""
@@ -222,12 +264,45 @@ def _explain(problem: Problem, row: int, is_finite: bool) -> NotPositiveDefinite
     return explain_failure(problem, row, is_finite, covariance)
 
 
+def _check_factor(factor: Any, problem: Problem, size: int) -> None:
+    """Refuse an array that cannot hold the tiles of the factor of a problem."""
+    dtype, n = problem.X.dtype, problem.X.shape[0]
+    if not isinstance(factor, np.ndarray):
+        raise UnsupportedTypeError(
+            f"the factor must be a NumPy array of dtype {dtype}, got {type(factor).__name__}."
+        )
+    if factor.dtype != dtype or factor.shape != (size,):
+        raise InvalidInputError(
+            f"the factor of {n} rows in tiles of {problem.tile_size} has shape ({size},) and dtype "
+            f"{dtype}, got shape {factor.shape} and dtype {factor.dtype}. Use the data, the tile "
+            "size and the dtype with which it was computed."
+        )
+    if not (factor.flags.c_contiguous and factor.flags.aligned):
+        raise InvalidInputError(
+            "the factor must be contiguous and aligned to its dtype. Pass "
+            "numpy.require(factor, requirements=['C', 'A'])."
+        )
+
+
 def _check_input_derivatives(problem: Problem) -> None:
     if isinstance(problem.program, PythonProgram):
         raise UnsupportedKernelError(
             "derivatives by the inputs need a compiled kernel; this one is evaluated in Python, "
             f"because {problem.program.reason}."
         )
+
+
+def _core_problem(problem: Problem) -> _core.ProblemFloat64:
+    """Hand a problem to the core."""
+    created: _core.ProblemFloat64 = _PRECISIONS[problem.X.dtype].problem(
+        _covariance(problem),
+        problem.X,
+        problem.Y,
+        problem.basis,
+        problem.noise,
+        problem.tile_size,
+    )
+    return created
 
 
 def _covariance(problem: Problem) -> _core.CovarianceFloat64:

@@ -50,6 +50,15 @@ class Data:
             threads,
         )
 
+    def append(self, other: Data) -> Data:
+        """Return these rows and then those of the other: copies."""
+        return replace(
+            self,
+            X=np.concatenate([self.X, other.X]),
+            Y=np.concatenate([self.Y, other.Y]),
+            basis=np.concatenate([self.basis, other.basis]),
+        )
+
     def select(self, rows: IntArray) -> Data:
         """Return some of the rows: copies."""
         return replace(

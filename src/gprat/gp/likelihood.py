@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from gprat._hyperparameters import Hyperparameters
 from gprat._validation import Float64Array, FloatArray
 from gprat.engines.base import Adjoint, Objective
 from gprat.gp.state import ModelState
@@ -101,10 +100,9 @@ class Likelihood(ModelState):
         >>> bool(np.isclose(change / 1e-6, gradient[2], rtol=1e-4))
         True
         """
-        hyperparameters = self._at_theta(theta)
         if eval_gradient:
-            return self._differentiate(hyperparameters, Objective.MARGINAL_LIKELIHOOD)
-        return self._factor(hyperparameters).log_marginal_likelihood()
+            return self._differentiate(theta, Objective.MARGINAL_LIKELIHOOD)
+        return self._posterior_at(theta).log_marginal_likelihood()
 
     @overload
     def loo_log_density(
@@ -148,10 +146,9 @@ class Likelihood(ModelState):
         >>> bool(np.isclose(gp.loo_log_density(), gp.loo().log_density.sum()))
         True
         """
-        hyperparameters = self._at_theta(theta)
         if eval_gradient:
-            return self._differentiate(hyperparameters, Objective.LEAVE_ONE_OUT)
-        return float(self._leave_one_out(hyperparameters).log_density.sum(dtype=np.float64))
+            return self._differentiate(theta, Objective.LEAVE_ONE_OUT)
+        return float(self._leave_one_out(theta).log_density.sum(dtype=np.float64))
 
     def loo(self) -> LeaveOneOut:
         """Predict every target from all other rows, without refitting (R&W 5.12).
@@ -178,7 +175,7 @@ class Likelihood(ModelState):
         >>> gp.loo().variance.round(3)
         array([1.816, 1.816, 2.   ])
         """
-        return self._leave_one_out(self._hyperparameters)
+        return self._leave_one_out()
 
     def log_prior(self, theta: npt.ArrayLike | None = None) -> float:
         """Return the logarithm of the prior density of `theta`.
@@ -248,7 +245,7 @@ class Likelihood(ModelState):
         hyperparameters = self._at_theta(theta)
         prior, prior_gradient = self._priors.log_density(hyperparameters.theta)
         if eval_gradient:
-            value, gradient = self._differentiate(hyperparameters, self._objective)
+            value, gradient = self._differentiate(theta, self._objective)
             return -value - prior, -gradient - prior_gradient
         if self._objective is Objective.LEAVE_ONE_OUT:
             return -self.loo_log_density(theta) - prior
@@ -286,14 +283,14 @@ class Likelihood(ModelState):
         array([[-0.564],
                [ 0.564]])
         """
-        adjoint = self._engine.differentiate(
-            self._problem(self._hyperparameters), Objective.MARGINAL_LIKELIHOOD, inputs=True
-        )
+        with self._state_lock:
+            problem = self._problem(self._hyperparameters)
+        adjoint = self._engine.differentiate(problem, Objective.MARGINAL_LIKELIHOOD, inputs=True)
         assert adjoint.inputs is not None
         by_inputs = adjoint.inputs
         for start in range(0, len(by_inputs), _BLOCK):
             rows = slice(start, start + _BLOCK)
-            by_inputs[rows] += self._through_mean(adjoint, rows)
+            by_inputs[rows] += self._through_mean(adjoint, problem.X, rows)
         targets = self._as_targets(adjoint.targets.astype(self._dtype))
         return by_inputs.astype(self._dtype), targets
 
@@ -320,8 +317,8 @@ class Likelihood(ModelState):
         >>> round(GP([[0.0], [90.0]], [1.0, 2.0], RBF(), noise=[1.0, 3.0]).condition_number(), 3)
         2.0
         """
-        posterior = self._factor(self._hyperparameters)
-        n = self._X.shape[0]
+        posterior = self._posterior_at()
+        n = posterior.problem.X.shape[0]
         if n <= _SMALL:
             singular_values = np.linalg.svd(posterior.cholesky(), compute_uv=False)
             return float((singular_values[0] / singular_values[-1]) ** 2)
@@ -342,27 +339,31 @@ class Likelihood(ModelState):
     # What training builds on
 
     def _differentiate(
-        self, hyperparameters: Hyperparameters, objective: Objective
+        self, theta: npt.ArrayLike | None, objective: Objective
     ) -> tuple[float, Float64Array]:
-        adjoint = self._engine.differentiate(self._problem(hyperparameters), objective)
+        with self._state_lock:
+            hyperparameters = self._at_theta(theta)
+            problem = self._problem(hyperparameters)
+        adjoint = self._engine.differentiate(problem, objective)
         return adjoint.value, hyperparameters.theta_gradient(adjoint.parameters, adjoint.noise)
 
-    def _leave_one_out(self, hyperparameters: Hyperparameters) -> LeaveOneOut:
-        posterior = self._factor(hyperparameters)
+    def _leave_one_out(self, theta: npt.ArrayLike | None = None) -> LeaveOneOut:
+        with self._state_lock:
+            posterior, targets = self._posterior_at(theta), self._Y
         precision = posterior.inverse_diagonal()[:, np.newaxis]
         alpha = posterior.alpha()
         residual = alpha / np.sqrt(precision)
         log_density = 0.5 * (np.log(precision) - residual**2 - np.log(2.0 * np.pi))
         return LeaveOneOut(
-            mean=self._as_targets(self._Y - alpha / precision),
+            mean=self._as_targets(targets - alpha / precision),
             variance=1.0 / precision[:, 0],
             standardized_residuals=self._as_targets(residual),
             log_density=self._as_targets(log_density),
         )
 
-    def _through_mean(self, adjoint: Adjoint, rows: slice) -> Float64Array:
+    def _through_mean(self, adjoint: Adjoint, X: FloatArray, rows: slice) -> Float64Array:
         """Differentiate by some of the training inputs, through the mean function."""
-        points, total = self._X[rows], np.zeros(self._X[rows].shape)
+        points, total = X[rows], np.zeros(X[rows].shape)
         if adjoint.basis is not None and adjoint.basis.shape[1]:
             gradient = self._mean.basis_gradient(points)
             total += np.einsum("nq,nqd->nd", adjoint.basis[rows], gradient)

@@ -14,6 +14,7 @@ from gprat.gp.prediction import Prediction
 from gprat.gp.state import NoiseBounds
 from gprat.gp.storage import Storage
 from gprat.gp.training import Training
+from gprat.gp.updating import Updating
 from gprat.kernels import Kernel
 from gprat.means import MeanLike
 from gprat.persistence import saveable
@@ -23,7 +24,7 @@ __all__ = ["GP"]
 
 
 @saveable("GP")
-class GP(Training, Prediction, Storage):
+class GP(Training, Prediction, Updating, Storage):
     """Exact Gaussian process regression.
 
     The targets are y = m(X) + f(X) + e with a mean function m, f ~ GP(0, k) and independent
@@ -146,7 +147,7 @@ class GP(Training, Prediction, Storage):
 
         K⁻¹(y − mean); with a trend, at its estimated coefficients.
         """
-        return self._as_targets(self._factor(self._hyperparameters).alpha())
+        return self._as_targets(self._posterior_at().alpha())
 
     def cholesky(self) -> FloatArray:
         """Return the Cholesky factor L of K = k(X, X) + diag(noise).
@@ -167,7 +168,7 @@ class GP(Training, Prediction, Storage):
         >>> GP([[0.0]], [1.0], noise=3.0).cholesky()
         array([[2.]])
         """
-        return self._factor(self._hyperparameters).cholesky()
+        return self._posterior_at().cholesky()
 
     def solve(self, B: npt.ArrayLike) -> FloatArray:
         """Solve K Z = B with K = k(X, X) + diag(noise).
@@ -193,8 +194,9 @@ class GP(Training, Prediction, Storage):
         >>> GP([[0.0]], [1.0], noise=3.0).solve([2.0])
         array([0.5])
         """
-        right_sides = validation.check_rows(B, "B", self._X.shape[0], self._dtype)
-        solution = self._factor(self._hyperparameters).solve(right_sides)
+        posterior = self._posterior_at()
+        right_sides = validation.check_rows(B, "B", posterior.problem.X.shape[0], self._dtype)
+        solution = posterior.solve(right_sides)
         return solution[:, 0] if np.ndim(B) == 1 else solution
 
     def __repr__(self) -> str:

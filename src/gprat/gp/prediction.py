@@ -54,7 +54,7 @@ class Prediction(ModelState):
         array([0.783, 0.   ])
         """
         points = self._check_points(X)
-        posterior = self._factor(self._hyperparameters)
+        posterior = self._posterior_at()
         return self._finish_mean(posterior.predict_mean(points, self._basis_at(points)), points)
 
     def predict_with_uncertainty(
@@ -96,7 +96,7 @@ class Prediction(ModelState):
         """
         points = self._check_points(X)
         noise = self._noise_at(include_noise, points.shape[0])
-        posterior = self._factor(self._hyperparameters)
+        posterior = self._posterior_at()
         mean, variance = posterior.predict_variance(points, self._basis_at(points))
         if noise is not None:
             variance += noise
@@ -139,7 +139,7 @@ class Prediction(ModelState):
         """
         points = self._check_points(X)
         noise = self._noise_at(include_noise, points.shape[0])
-        posterior = self._factor(self._hyperparameters)
+        posterior = self._posterior_at()
         mean, covariance = posterior.predict_covariance(points, self._basis_at(points))
         if noise is not None:
             covariance[np.diag_indices_from(covariance)] += noise
@@ -185,7 +185,7 @@ class Prediction(ModelState):
                [-1.]])
         """
         points = self._check_points(X)
-        posterior = self._factor(self._hyperparameters)
+        posterior = self._posterior_at()
         by_mean, by_variance, by_basis = posterior.predict_gradient(points, self._basis_at(points))
         if by_basis.shape[1]:
             gradient = self._mean.basis_gradient(points)
@@ -272,12 +272,12 @@ class Prediction(ModelState):
         Estimated by generalised least squares at the current hyperparameters; q = 0 without a
         trend.
         """
-        return self._as_targets(self._factor(self._hyperparameters).trend()[0])
+        return self._as_targets(self._posterior_at().trend()[0])
 
     @property
     def trend_covariance(self) -> FloatArray:
         """Covariance of the trend's coefficients, shape (q, q): (HᵀK⁻¹H)⁻¹, for each output."""
-        R = self._factor(self._hyperparameters).trend()[1]
+        R = self._posterior_at().trend()[1]
         inverse = np.linalg.inv(R)
         return np.asarray(inverse @ inverse.T, dtype=self._dtype)
 
@@ -299,7 +299,7 @@ class Prediction(ModelState):
     def _draw_posterior(
         self, points: FloatArray, noise: float | Float64Array, white: FloatArray
     ) -> FloatArray:
-        posterior = self._factor(self._hyperparameters)
+        posterior = self._posterior_at()
         mean, covariance = posterior.predict_covariance(points, self._basis_at(points))
         covariance[np.diag_indices_from(covariance)] += noise
         offset = self._mean.offset(points, mean.shape[1])

@@ -67,7 +67,8 @@ class ModelState:
         self._objective = _check_objective(objective)
         self._mean_as_given = mean
         self._mean = as_mean(mean)
-        self._data = self._make_data()
+        self._check_coefficients(n)
+        self._data = self._make_data(self._X, self._Y)
 
         self._kernel = _default_kernel() if kernel is None else kernel
         program = compile(self._kernel, d)
@@ -153,10 +154,12 @@ class ModelState:
     def noise_variance(self, variance: float | npt.ArrayLike) -> None:
         with self._state_lock:
             old = self._hyperparameters.noise
-            known = old.known if old.learned.size else None
-            groups = None if old.groups is None else np.array(old.labels)[old.groups]
-            n, bounds = self._X.shape[0], self._log_noise_bounds
-            noise = make_noise(variance, known, groups, n, bounds, "noise_variance")
+            if old.groups is None:
+                known = old.known if old.learned.size else None
+                n, bounds = self._X.shape[0], self._log_noise_bounds
+                noise = make_noise(variance, known, None, n, bounds, "noise_variance")
+            else:
+                noise = old.with_group_variances(variance, "noise_variance")
             hyperparameters = Hyperparameters(self._hyperparameters.program, noise)
             self._priors = self._make_priors(hyperparameters)
             self._adopt(hyperparameters)
@@ -181,7 +184,7 @@ class ModelState:
     @property
     def tile_size(self) -> int:
         """Side of the tiles, in [1, n]."""
-        return self._tile_size
+        return min(self._tile_size, int(self._X.shape[0]))
 
     @property
     def threads(self) -> int | None:
@@ -195,16 +198,19 @@ class ModelState:
 
     # What the other parts of a model build on
 
-    def _make_data(self) -> Data:
-        offset = self._mean.offset(self._X, self._Y.shape[1])
-        targets = self._Y if offset is None else (self._Y - offset).astype(self._dtype)
-        names = self._mean.names(self.n_features)
-        if len(names) > self._X.shape[0]:
+    def _make_data(self, X: FloatArray, Y: FloatArray) -> Data:
+        offset = self._mean.offset(X, Y.shape[1])
+        targets = Y if offset is None else (Y - offset).astype(self._dtype)
+        return Data(X, targets, self._basis_at(X), self._mean.names(X.shape[1]))
+
+    def _check_coefficients(self, n: int) -> None:
+        """Refuse so few rows that they cannot determine the coefficients of the mean."""
+        count = len(self._mean.names(self.n_features))
+        if count > n:
             raise InvalidInputError(
-                f"the mean has {len(names)} coefficients, more than the {self._X.shape[0]} rows of "
-                "X. Use a simpler mean."
+                f"the mean has {count} coefficients, more than the {n} rows of X. Use a simpler "
+                "mean."
             )
-        return Data(self._X, targets, self._basis_at(self._X), names)
 
     def _make_priors(self, hyperparameters: Hyperparameters) -> Priors:
         names, is_log = hyperparameters.names, hyperparameters.is_log
@@ -221,7 +227,7 @@ class ModelState:
         return values[:, 0] if self._has_vector_targets else values
 
     def _problem(self, hyperparameters: Hyperparameters) -> Problem:
-        return self._data.problem(hyperparameters, self._tile_size, self._threads)
+        return self._data.problem(hyperparameters, self.tile_size, self._threads)
 
     def _factor(self, hyperparameters: Hyperparameters) -> Posterior:
         """Return the posterior for these hyperparameters; keep it if they are the current ones."""
@@ -231,6 +237,11 @@ class ModelState:
             if self._posterior is None:
                 self._posterior = self._engine.factorise(self._problem(hyperparameters))
             return self._posterior
+
+    def _posterior_at(self, theta: npt.ArrayLike | None = None) -> Posterior:
+        """Return the posterior for theta, or for the current one."""
+        with self._state_lock:
+            return self._factor(self._at_theta(theta))
 
     def _at_theta(self, theta: npt.ArrayLike | None) -> Hyperparameters:
         """Return the same object where theta is None or what it already has."""
@@ -281,4 +292,4 @@ def _check_threads(threads: int | None) -> int | None:
 def _resolve_tile_size(tile_size: int | Literal["auto"], n: int) -> int:
     if isinstance(tile_size, str) and tile_size == "auto":
         return auto_tile_size(n, runtime.processors())
-    return min(n, validation.check_positive_integer(tile_size, "tile_size", _TILE_REMEDY))
+    return validation.check_positive_integer(tile_size, "tile_size", _TILE_REMEDY)

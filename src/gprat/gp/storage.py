@@ -94,7 +94,7 @@ class Storage(ModelState):
             }
         )
         if posterior is not None:
-            archive.arrays["factor"] = posterior.factor()  # type: ignore[attr-defined]
+            archive.arrays["factor"] = posterior.factor()
         archive.arrays |= {"X": self._X, "y": self._as_targets(self._Y)}
         archive.put("noise", noise_to_archive(hyperparameters.noise, self._log_noise_bounds))
         return archive
@@ -142,7 +142,7 @@ class Storage(ModelState):
         if archive.take_entry("has_factor", bool):
             factor = archive.take_array("factor", self._dtype, (None,))
             problem = self._problem(self._hyperparameters)
-            self._posterior = self._engine.restore(problem, factor)  # type: ignore[attr-defined]
+            self._posterior = self._engine.restore(problem, factor)
 
 
 def _check_threads(threads: int | None) -> int | None:

@@ -321,7 +321,7 @@ class Training(Likelihood):
         threads: int | None,
     ) -> Objective:
         """Return the loss and its gradient as functions of the active entries of theta."""
-        data, tile_size = self._data, self._tile_size
+        data, tile_size = self._data, self.tile_size
         if rows is not None:
             data, start = data.select(rows), start.select(rows)
             tile_size = min(tile_size, len(rows))
@@ -345,7 +345,7 @@ class Training(Likelihood):
     def _bytes_per_evaluation(self, rows: int) -> int:
         """Return the memory of one lower triangle in tiles, and of the vectors beside it."""
         columns = 4 * (self._Y.shape[1] + self._data.basis.shape[1]) + 8
-        numbers = rows * (rows + self._tile_size) // 2 + rows * columns
+        numbers = rows * (rows + self.tile_size) // 2 + rows * columns
         return int(self._dtype.itemsize * numbers)
 
     def _fingerprint(self, start: Hyperparameters, active: IntArray) -> str:

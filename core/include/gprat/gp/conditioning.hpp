@@ -18,6 +18,9 @@ template <class T>
 struct Conditioning {
     explicit Conditioning(const Problem<T>& problem);
 
+    /// With a factor that is known.
+    Conditioning(const Problem<T>& problem, TiledMatrix<T> factor);
+
     /// (I − QQᵀ)·L⁻¹Y, then Q.
     MatrixView<T> whitened_columns() const { return {whitened.data(), size, outputs + trends}; }
     /// α = P·Y with P = K⁻¹ − UUᵀ, then U = L⁻ᵀQ.
@@ -55,8 +58,19 @@ struct ConditioningOperands {
     tasks::Handle all_weights;  ///< stands for every row of `weights`
 };
 
-/// Adds assembly, factorisation and solves. A task throws RankDeficient where basis functions
-/// depend on each other. What follows takes ranks from `rank_after`.
+/// Adds the assembly of K and its factorisation, from the rows at the cut on: those before hold
+/// their part of the factor.
+template <class T>
+void add_factorisation(tasks::TaskGraph& graph, const Problem<T>& problem,
+                       const CutOperand<T>& factor);
+
+/// Adds the solves with the factor. A task throws RankDeficient where basis functions depend on
+/// each other. What follows takes ranks from `rank_after_conditioning`.
+template <class T>
+void add_solves(tasks::TaskGraph& graph, const Problem<T>& problem, Conditioning<T>& conditioning,
+                const ConditioningOperands<T>& operands);
+
+/// Adds both.
 template <class T>
 void add_conditioning(tasks::TaskGraph& graph, const Problem<T>& problem,
                       Conditioning<T>& conditioning, const ConditioningOperands<T>& operands);

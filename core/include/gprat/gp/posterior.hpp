@@ -11,13 +11,15 @@
 namespace gprat::gp {
 
 /// A Gaussian process given its data. The factor is computed by the first call that needs it, in
-/// one graph with that call's own tasks, and kept. Several threads may call at the same time.
+/// one graph with that call's own tasks, and kept; or it is given, and the solves with it are done
+/// by the first call. Several threads may call at the same time.
 ///
 /// Outputs are row-major arrays as NumPy has them: means m × outputs, covariance m × m.
 template <class T>
 class Posterior {
 public:
     explicit Posterior(Problem<T> problem);
+    Posterior(Problem<T> problem, TiledMatrix<T> factor);
 
     const Problem<T>& problem() const { return problem_; }
 
@@ -54,6 +56,12 @@ public:
     /// K⁻¹·Y and the scalars; computes the factor if need be.
     const Conditioning<T>& conditioning(const tasks::RunOptions& options);
 
+    /// L; computes it if need be.
+    const TiledMatrix<T>& factor(const tasks::RunOptions& options);
+
+    /// L, or null where it has not been computed. Waits for a thread that is at it.
+    const TiledMatrix<T>* known_factor(const tasks::RunOptions& options);
+
 private:
     /// Runs what `add(graph, conditioning, operands)` adds, after the factorisation where that's
     /// still due.
@@ -66,7 +74,8 @@ private:
 
     Problem<T> problem_;
     std::timed_mutex mutex_;
-    std::unique_ptr<Conditioning<T>> conditioning_;
+    std::unique_ptr<Conditioning<T>> conditioning_;  ///< as soon as there is a factor
+    bool is_solved_ = false;
 };
 
 }  // namespace gprat::gp

@@ -13,8 +13,8 @@ class AccessList {
 public:
     AccessList() = default;
 
-    template <class T>
-    AccessList& row(const TiledOperand<T>& matrix, index_t i, TileRange columns) {
+    template <class Tiles>
+    AccessList& row(const Tiles& matrix, index_t i, TileRange columns) {
         for (index_t j = columns.first; j < columns.last; ++j)
             handles_.push_back(matrix.handle(i, j));
         return *this;

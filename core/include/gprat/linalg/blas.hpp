@@ -60,4 +60,22 @@ void lauum(MatrixView<T> l);
 template <class T>
 void qr(MatrixView<T> a, MatrixView<T> r);
 
+/// An orthogonal matrix Q as `lq` finds it: reflectors I − [I V]ᵀ·S·[I V], several at a time with
+/// one triangular S, and last the signs of the columns.
+template <class T>
+struct Reflectors {
+    MatrixView<T> vectors;  ///< V, a row a reflector
+    MatrixView<T> factors;  ///< Sᵀ of as many reflectors as it has rows, side by side
+    T* signs;               ///< one a reflector
+};
+
+/// Turns [L V] into [L' 0] = [L V]·Q: L' is lower triangular with a positive diagonal, as L has,
+/// and L'·L'ᵀ = L·Lᵀ + V·Vᵀ. What Q is made of takes the place of V.
+template <class T>
+void lq(MatrixView<T> l, const Reflectors<T>& q);
+
+/// [A B] := [A B]·Q.
+template <class T>
+void reflect(const Reflectors<T>& q, MatrixView<T> a, MatrixView<T> b);
+
 }  // namespace gprat::blas

@@ -8,6 +8,7 @@
 namespace gprat {
 
 namespace detail {
+/// Zero bytes stand for memory that is somebody else's.
 struct FreePages {
     std::size_t bytes = 0;
     void operator()(void* memory) const;
@@ -24,6 +25,14 @@ public:
     explicit Buffer(index_t size)
         : memory_(detail::allocate_pages(static_cast<std::size_t>(size) * sizeof(T))),
           size_(size) {}
+
+    /// Memory that somebody else keeps and frees.
+    static Buffer borrow(T* memory, index_t size) {
+        Buffer buffer;
+        buffer.memory_ = {memory, detail::FreePages{}};
+        buffer.size_ = size;
+        return buffer;
+    }
 
     T* data() const { return static_cast<T*>(memory_.get()); }
     index_t size() const { return size_; }

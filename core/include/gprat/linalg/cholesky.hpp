@@ -15,9 +15,16 @@ struct CholeskyRanks {
     static tasks::Rank end(const TileLayout& layout) { return 4 * layout.tiles(); }
 };
 
-/// Adds the tasks that overwrite the lower triangle of A with its Cholesky factor L, A = L·Lᵀ.
-/// A task throws NotPositiveDefinite with the row of A at which that fails.
+/// Adds the tasks that overwrite the lower triangle of A with its Cholesky factor L, A = L·Lᵀ. Rows
+/// before the cut already hold theirs: the others are found in the order of n²k for k of them. A
+/// task throws NotPositiveDefinite with the row of A at which that fails.
 template <class T>
-void add_cholesky(tasks::TaskGraph& graph, const TiledOperand<T>& a);
+void add_cholesky(tasks::TaskGraph& graph, const CutOperand<T>& a);
+
+/// The same where no row is known.
+template <class T>
+void add_cholesky(tasks::TaskGraph& graph, const TiledOperand<T>& a) {
+    add_cholesky(graph, CutOperand<T>(a, 0));
+}
 
 }  // namespace gprat
