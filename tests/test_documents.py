@@ -71,8 +71,9 @@ def test_examples_of_the_documentation_run(page, tmp_path, monkeypatch):
 
 def test_commands_of_the_documentation_run(tmp_path, monkeypatch):
     pytest.importorskip("typer")
-    from gprat.cli.app import app
     from typer.testing import CliRunner
+
+    from gprat.cli.app import app
 
     page = PAGES["saving"]
     script = tmp_path / "page.py"

@@ -20,7 +20,6 @@ from scipy import stats
 from sklearn.gaussian_process.kernels import PairwiseKernel
 
 import gprat
-from gprat.engines.cpu import CpuPosterior
 from gprat.exceptions import (
     GpratError,
     InvalidInputError,
@@ -259,12 +258,6 @@ def test_another_process_loads_the_same_predictions(path, gp):
     assert result.stdout == gp.predict(gp.X[:5] + 0.25).tobytes()
 
 
-has_factor = pytest.mark.skipif(
-    not hasattr(CpuPosterior, "factor"), reason="engines do not give out their factor yet"
-)
-
-
-@has_factor
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("tile_size", [1, 10, 64])
 def test_factor_is_mapped_and_used(path, X, y, dtype, tile_size, monkeypatch):
@@ -285,7 +278,6 @@ def test_factor_is_mapped_and_used(path, X, y, dtype, tile_size, monkeypatch):
     assert_same_model(round_trip(loaded, path, include_factor=True), gp)
 
 
-@has_factor
 def test_factor_of_another_size_is_refused(path, gp):
     gp.save(path, include_factor=True)
     document, arrays = read_container(path)
@@ -294,7 +286,6 @@ def test_factor_of_another_size_is_refused(path, gp):
         refused(path, "holds no valid model")
 
 
-@has_factor
 @pytest.mark.parametrize("include_factor", [False, True])
 def test_model_whose_rows_changed(include_factor, path, gp, X, y):
     gp.append(X[:3] + 0.1, y[:3], known_noise=[0.1, 0.0, 0.2], noise_groups=["north"] * 3)
@@ -312,7 +303,6 @@ def test_model_whose_rows_changed(include_factor, path, gp, X, y):
     assert compare(loaded.predict(X), gp.predict(X))
 
 
-@has_factor
 def test_model_without_factor_says_so(path):
     gp = gprat.GP([[0.0], [0.0]], [1.0, 1.0], noise=1e-30, noise_bounds="fixed")
     gp.save(path)

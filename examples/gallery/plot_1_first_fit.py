@@ -44,9 +44,12 @@ mean, of_curve = gp.predict_with_uncertainty(grid[:, None])
 _, of_measurement = gp.predict_with_uncertainty(grid[:, None], include_noise=True)
 
 figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
-for variance, shade, label in [(of_measurement, 0.15, "measurement"), (of_curve, 0.3, "curve")]:
+for variance, alpha, label in [
+    (of_measurement, 0.15, "measurement"),
+    (of_curve, 0.3, "curve"),
+]:
     half = 1.96 * np.sqrt(variance)
-    axes.fill_between(grid, mean - half, mean + half, color="C0", alpha=shade, lw=0, label=label)
+    axes.fill_between(grid, mean - half, mean + half, color="C0", alpha=alpha, label=label)
 axes.plot(grid, mean, color="C0", label="mean")
 axes.plot(grid, np.sin(grid), "k:", lw=1, label="truth")
 axes.plot(x, y, "k.", label="data")

@@ -30,7 +30,9 @@ season = (
     * RBF(50.0, length_scale_bounds=(10, 1000))
     * Periodic(1.0, periodicity=1.0, periodicity_bounds="fixed")
 )
-irregularities = ConstantKernel(0.3) * RationalQuadratic(1.0, alpha=1.0, alpha_bounds=(0.1, 1e3))
+irregularities = ConstantKernel(0.3) * RationalQuadratic(
+    length_scale=1.0, alpha=1.0, alpha_bounds=(0.1, 1e3)
+)
 gp = gprat.GP(t[:, None], y, season + irregularities, noise=0.1, mean="quadratic")
 gp.optimize()
 print(gp.training_)
@@ -59,7 +61,8 @@ plt.show()
 # %%
 # How good is it? Against the readings that were held out:
 
-forecast, variance = gp.predict_with_uncertainty(year[~is_known, None] - 1975, include_noise=True)
+ahead = year[~is_known, None] - 1975
+forecast, variance = gp.predict_with_uncertainty(ahead, include_noise=True)
 inside = np.abs(co2[~is_known] - forecast) < 1.96 * np.sqrt(variance)
 print(f"inside the band: {inside.mean():.0%}")
 print(f"typical error: {np.sqrt(np.mean((co2[~is_known] - forecast) ** 2)):.2f} ppm")

@@ -13,7 +13,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import gprat
-from gprat.diagnostics import diagnose
 from gprat.kernels import RBF, ConstantKernel
 
 rng = np.random.default_rng(2)
@@ -28,8 +27,8 @@ honest = gprat.GP(X, y, ConstantKernel(1.0) * RBF([1.0, 1.0]), noise=0.1)
 honest.optimize()
 overconfident = gprat.GP(X, y, honest.kernel, noise=0.01)
 
-print(diagnose(honest))
-print(diagnose(overconfident))
+print(gprat.diagnose(honest))
+print(gprat.diagnose(overconfident))
 
 # %%
 # Standardised residuals of an honest model have a standard deviation of 1, and a 95 % interval

@@ -81,14 +81,14 @@ print(f"lowest value found: {y.min():.4f} (truth: 0.3979)")
 # %%
 # The trials gather in the valleys, and the best value falls.
 
-first, second = (np.linspace(low, high, 80) for low, high in zip(LOWER, UPPER, strict=True))
-A, B = np.meshgrid(first, second)
+A, B = np.meshgrid(np.linspace(-5, 10, 80), np.linspace(0, 15, 80))
 values = expensive(np.column_stack([A.ravel(), B.ravel()])).reshape(A.shape)
 
 figure, (plane, course) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 plane.contourf(A, B, np.log(values), levels=24, cmap="Blues_r")
 plane.plot(*X[:8].T, "wo", mec="k", label="first trials")
-picture = plane.scatter(*X[8:].T, c=np.arange(16), cmap="autumn_r", ec="k", label="proposed")
+trial = np.arange(16)
+picture = plane.scatter(*X[8:].T, c=trial, cmap="autumn_r", ec="k", label="proposed")
 plane.set(xlabel="$x_1$", ylabel="$x_2$")
 plane.legend(loc="upper right")
 figure.colorbar(picture, ax=plane, label="trial", ticks=[0, 5, 10, 15])

@@ -19,15 +19,20 @@ rng = np.random.default_rng(1)
 places = np.linspace(0, 10, 201)[:, None]
 
 
+def truth(x):
+    """Return the curve that nobody knows."""
+    return np.sin(x) + 0.5 * np.cos(2.3 * x)
+
+
 def measure(x):
     """Return a noisy measurement at points of shape (m, 1)."""
-    return np.sin(x[:, 0]) + 0.5 * np.cos(2.3 * x[:, 0]) + 0.05 * rng.standard_normal(len(x))
+    return truth(x[:, 0]) + 0.05 * rng.standard_normal(len(x))
 
 
 first = np.array([[1.0], [5.0], [9.0]])
 kernel = ConstantKernel(1.0, "fixed") * Matern(1.5, length_scale_bounds="fixed", nu=2.5)
 model = GaussianProcessRegressor(kernel, alpha=0.05**2, optimizer=None)
-model.fit(first, measure(first))
+model = model.fit(first, measure(first))
 
 # %%
 # Fifteen more, each at the place with the largest standard deviation. The hyperparameters are left
@@ -46,12 +51,12 @@ for step in range(16):
 
 figure, panels = plt.subplots(1, 3, figsize=(11, 3.3), layout="constrained", sharey=True)
 x = places[:, 0]
-truth = np.sin(x) + 0.5 * np.cos(2.3 * x)
 for axes, step in zip(panels, (0, 5, 15), strict=True):
     n, mean, std = states[step]
-    axes.fill_between(x, mean - 1.96 * std, mean + 1.96 * std, color="C0", alpha=0.25, lw=0)
+    half = 1.96 * std
+    axes.fill_between(x, mean - half, mean + half, color="C0", alpha=0.25, lw=0)
     axes.plot(x, mean, "C0")
-    axes.plot(x, truth, "k:", lw=1)
+    axes.plot(x, truth(x), "k:", lw=1)
     axes.plot(model.X_train_[:n], model.y_train_[:n], "k.")
     axes.set(title=f"{n} measurements", xlabel="x")
 plt.show()

@@ -28,7 +28,12 @@ y += 0.08 * rng.standard_normal(t.size)
 before = ConstantKernel(1.0) * RBF(2.0)
 after = ConstantKernel(1.0) * RBF(0.3)
 kernel = ChangePoint(
-    before, after, location=5.0, width=0.1, location_bounds=(0.5, 9.5), width_bounds=(0.02, 1.0)
+    before,
+    after,
+    location=5.0,
+    width=0.1,
+    location_bounds=(0.5, 9.5),
+    width_bounds=(0.02, 1.0),
 )
 gp = gprat.GP(t[:, None], y, kernel, noise=0.01)
 gp.optimize(n_restarts=4, random_state=0)

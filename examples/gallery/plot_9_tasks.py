@@ -18,7 +18,8 @@ from gprat.kernels import RBF, ConstantKernel
 
 rng = np.random.default_rng(0)
 X = rng.uniform(-3, 3, size=(2000, 4))
-gp = gprat.GP(X, np.sin(X).sum(axis=1), ConstantKernel(1.0) * RBF(np.ones(4)), tile_size=250)
+y = np.sin(X).sum(axis=1)
+gp = gprat.GP(X, y, ConstantKernel(1.0) * RBF(np.ones(4)), tile_size=250)
 gp.log_marginal_likelihood(eval_gradient=True)
 with gprat.trace() as trace:
     gp.log_marginal_likelihood(eval_gradient=True)
@@ -36,8 +37,8 @@ for name, count in zip(names, counts, strict=True):
 PHASES = {
     "assembly": ["assemble"],
     "factorisation": ["potrf", "trsm", "syrk", "gemm"],
-    "solves": [name for name in names if name.startswith(("copy", "solve"))],
-    "inverse": [name for name in names if name.startswith(("inverse", "gram", "trtri", "lauum"))],
+    "solves": ["solve", "solve_update", "solve_transposed"],
+    "inverse": ["trtri", "lauum", *(n for n in names if n.startswith(("inverse", "gram")))],
     "gradient": ["contract"],
 }
 threads = np.unique(tasks["thread"])
@@ -56,7 +57,7 @@ for row, thread in enumerate(threads):
             lw=0.3,
             label=phase if row == 0 else None,
         )
-axes.set(xlabel="ms", yticks=range(threads.size), yticklabels=[f"thread {t}" for t in threads])
+axes.set(xlabel="ms", yticks=range(threads.size), yticklabels=threads, ylabel="thread")
 axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=5, frameon=False)
 plt.show()
 

@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from joblib import Parallel, delayed
 from scipy.stats import lognorm
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -335,6 +336,10 @@ def test_kernels_of_objects():
     assert isinstance(ours.kernel_, Characters)
 
 
+def _threads_here():
+    return gprat.runtime.threads()
+
+
 class TestEcosystem:
     def test_pipeline_and_grid_search(self, data):
         X, y, _ = data
@@ -347,6 +352,12 @@ class TestEcosystem:
         ).fit(X, y)
         assert search.best_params_ == {"gaussianprocessregressor__alpha": 0.01}
         assert cross_val_score(pipeline, X, y, cv=3).min() > 0.9
+
+    def test_worker_processes_share_the_processors(self):
+        most = gprat.runtime.processors()
+        n_jobs = min(2, most)
+        counts = Parallel(n_jobs=2)(delayed(_threads_here)() for _ in range(4))
+        assert max(counts) * n_jobs <= most
 
     def test_data_frames(self, data):
         X, y, Xs = data
@@ -495,17 +506,29 @@ def test_single_precision_and_no_copy(data):
     assert np.shares_memory(shared.gp_.X, X)
 
 
-def test_interruption_leaves_no_half_fitted_threads(data):
-    """A fit that fails leaves the runtime usable."""
-    X, y, _ = data
+def test_a_fit_that_fails_leaves_the_last_one(data):
+    X, y, Xs = data
+    model = GaussianProcessRegressor(RBF(1.0), alpha=0.1).fit(X, y)
+    before = model.predict(Xs)
 
-    def broken(obj_func, initial_theta, bounds):
+    def interrupted(obj_func, initial_theta, bounds):
         raise KeyboardInterrupt
 
+    model.set_params(optimizer=interrupted)
     with pytest.raises(KeyboardInterrupt):
-        GaussianProcessRegressor(RBF(1.0), alpha=0.1, optimizer=broken).fit(X, y)
-    assert GaussianProcessRegressor(RBF(1.0), alpha=0.1).fit(X, y).score(X, y) > 0.9
-    assert gprat.runtime.threads() >= 1
+        model.fit(X[:20], y[:20])
+    with pytest.raises(ValueError, match="NaN"):
+        model.fit(X, np.full(60, np.nan))
+    model.set_params(alpha=0.0, optimizer=None)
+    with pytest.raises(NotPositiveDefiniteError, match="increasing the 'alpha'"):
+        model.fit(np.ones((9, 2)), np.ones(9))
+    np.testing.assert_array_equal(model.predict(Xs), before)
+    assert len(model.X_train_) == 60
+    fresh = clone(model)
+    with pytest.raises(NotPositiveDefiniteError):
+        fresh.fit(np.ones((9, 2)), np.ones(9))
+    with pytest.raises(NotFittedError):
+        _ = fresh.L_
 
 
 class TestStorage:

@@ -84,6 +84,12 @@ class Fitting(EstimatorState):
         True
         """
         _refuse(unsupported)
+        with self._all_or_nothing():
+            self._fit(X, y)
+        self._warn()
+        return self
+
+    def _fit(self, X: Any, y: Any) -> None:
         self._check_parameters()
         warm = self._last_hyperparameters()
         self.target_names_ = _names_of(y)
@@ -97,8 +103,6 @@ class Fitting(EstimatorState):
             self._start_from(*warm)
         self.training_ = self._train()
         self._finish()
-        self._warn()
-        return self
 
     def _check_parameters(self) -> None:
         """Check what is not a default, by scikit-learn's means."""

@@ -81,7 +81,7 @@ class GaussianProcessRegressor(
     progress : bool or None, default=False
         Whether to show a progress line while learning; None: if standard error is a terminal.
     memory_limit : int, default=None
-        The most bytes for restarts that run at the same time; None for a quarter of the machine's.
+        The most bytes for restarts that run at the same time; None for a quarter of what is free.
 
     Attributes
     ----------

@@ -120,6 +120,17 @@ class EstimatorState:
                 "appropriate arguments before using this estimator."
             )
 
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Leave the estimator as it was if the ``with`` block fails or is interrupted."""
+        before = self.__dict__.copy()
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
     @property
     def _is_complete(self) -> bool:
         """Whether one model serves all rows and outputs."""

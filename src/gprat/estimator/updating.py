@@ -140,18 +140,14 @@ class Updating(Fitting):
         self._finish()
 
     def _rebuild(self, X: Any, y: Float64Array, alpha: float | Float64Array) -> None:
-        """Make the models anew with the hyperparameters as they are; all or nothing."""
-        before, theta = self.__dict__.copy(), self.gps_[0].theta
-        try:
+        """Make the models anew, with the hyperparameters as they are."""
+        theta, kernel = self.gps_[0].theta, self.kernel_
+        with self._all_or_nothing():
             self.X_train_, self._patterns = X, find_patterns(y.reshape(len(y), -1))
-            self._condition(X, y, self.kernel_, alpha)
+            self._condition(X, y, kernel, alpha)
             for gp in self.gps_:
                 gp.theta = theta
             self._finish()
-        except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
 
     def _check_updatable(self) -> None:
         self._check_fitted()
@@ -160,6 +156,8 @@ class Updating(Fitting):
                 "append and delete need inputs that are vectors; this kernel takes other objects. "
                 "Call fit with all data."
             )
+        # With its factor at hand, a model that cannot take the new rows says so and stays.
+        self._finish()
 
     def _check_new_targets(self, X: Any, y: Any) -> Float64Array:
         targets = self._check_targets(y)

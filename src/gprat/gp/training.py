@@ -113,7 +113,7 @@ class Training(Likelihood):
             was not interrupted. Data, model and arguments must be the same.
         memory_limit : int, default=None
             The most bytes that restarts which run at the same time may use; None for a quarter of
-            the machine's memory. One run at a time is always allowed.
+            the memory that is free. One run at a time is always allowed.
         partners : sequence of GP, default=()
             Models of other data with the same hyperparameters, which are learned from all data
             together: the sum of the losses is minimised, from the hyperparameters of this model,

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
+
+from gprat._text import as_plain_text, make_table
 
 if TYPE_CHECKING:
     from gprat.optimize.report import Start, TrainingReport
 
 __all__ = ["as_text"]
 
-_WIDTH = 100
-
 
 def as_text(report: TrainingReport) -> str:
     """Return tables of plain text, 100 characters wide at most."""
-    console = Console(
-        file=io.StringIO(),
-        width=_WIDTH,
-        color_system=None,
-        force_terminal=False,
-        force_jupyter=False,
-        highlight=False,
-    )
-    with console.capture() as capture:
-        console.print(_rendered(report))
-    lines = (line.rstrip() for line in capture.get().splitlines())
-    return "\n".join(lines).strip("\n")
+    return as_plain_text(_rendered(report))
 
 
 def _rendered(report: TrainingReport) -> Group:
@@ -56,16 +44,8 @@ def _headline(report: TrainingReport) -> str:
     )
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column(columns[0], overflow="fold")
-    for column in columns[1:]:
-        table.add_column(column, justify="right")
-    return table
-
-
 def _hyperparameters(report: TrainingReport) -> Table:
-    table = _table("hyperparameter", "start", "value", "gradient", "note")
+    table = make_table("hyperparameter", "start", "value", "gradient", "note")
     table.columns[-1].justify = "left"
     rows = zip(report.names, report.initial_values, report.values, report.gradient, strict=True)
     for name, start, value, slope in rows:
@@ -76,7 +56,7 @@ def _hyperparameters(report: TrainingReport) -> Table:
 
 
 def _stages(report: TrainingReport) -> Table:
-    table = _table("stage", "rows", "iterations", "evaluations", "seconds", "objective")
+    table = make_table("stage", "rows", "iterations", "evaluations", "seconds", "objective")
     for number, stage in enumerate(report.stages, start=1):
         table.add_row(
             str(number),
@@ -90,7 +70,7 @@ def _stages(report: TrainingReport) -> Table:
 
 
 def _starts(report: TrainingReport) -> Table:
-    table = _table("start", "objective", "evaluations", "outcome")
+    table = make_table("start", "objective", "evaluations", "outcome")
     table.columns[-1].justify = "left"
     for number, start in enumerate(report.starts):
         objective = "-" if start.loss is None else f"{-start.loss:.6g}"

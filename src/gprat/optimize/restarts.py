@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -10,6 +9,7 @@ from concurrent.futures import Future, wait
 
 import numpy as np
 
+from gprat._machine import available_memory
 from gprat.exceptions import InvalidInputError, NotPositiveDefiniteError
 from gprat.optimize.base import Iteration, Stopped
 from gprat.optimize.checkpoint import Plan
@@ -17,7 +17,7 @@ from gprat.optimize.task import TrainingTask
 
 __all__ = ["Relay", "all_failed", "concurrency", "draw_plan", "run_jobs"]
 
-# Of the physical memory.
+# Of the memory that is free.
 _SHARE_OF_MEMORY = 4
 # Seconds after which a thread that waits for an answer looks whether there will be one.
 _PATIENCE = 0.1
@@ -54,7 +54,7 @@ def concurrency(
     bytes_per_evaluation : int
         Memory that one start takes.
     memory_limit : int or None
-        Memory that all may take together; None for a quarter of the machine's. One start always
+        Memory that all may take together; None for a quarter of what is free. One start always
         runs, whatever it takes.
 
     Examples
@@ -62,7 +62,7 @@ def concurrency(
     >>> concurrency(n_starts=10, threads=8, bytes_per_evaluation=100, memory_limit=550)
     5
     """
-    limit = _quarter_of_memory() if memory_limit is None else memory_limit
+    limit = available_memory() // _SHARE_OF_MEMORY if memory_limit is None else memory_limit
     return max(1, min(n_starts, threads, limit // max(1, bytes_per_evaluation)))
 
 
@@ -184,11 +184,3 @@ def all_failed(errors: Sequence[Exception]) -> Exception:
     if isinstance(first, NotPositiveDefiniteError):
         return NotPositiveDefiniteError(message, first.row, first.near_duplicates)
     return InvalidInputError(message)
-
-
-def _quarter_of_memory() -> int:
-    try:
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return 0
-    return memory // _SHARE_OF_MEMORY

@@ -103,7 +103,7 @@ def train(
         that was not interrupted. Its starts are taken, not the task's.
     memory_limit : int, default=None
         Bytes that starts may take together when they run at the same time; None for a quarter of
-        the machine's memory. One start at a time may always run.
+        the memory that is free. One start at a time may always run.
 
     Returns
     -------
@@ -292,7 +292,7 @@ def _check_options(callback: Any, progress: Any, memory_limit: Any) -> None:
             "of your own."
         )
     if memory_limit is not None:
-        remedy = "Pass bytes, or None for a quarter of the machine's memory."
+        remedy = "Pass bytes, or None for a quarter of what is free."
         validation.check_positive_integer(memory_limit, "memory_limit", remedy)
 
 
