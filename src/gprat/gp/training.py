@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -151,7 +152,8 @@ class Training(Likelihood):
         if schedule is not None:
             options["schedule"] = schedule
         method = get_optimizer(optimizer, **options)
-        with self._training_lock:
+        models = self._check_partners(partners)
+        with _locked(models):
             active = self._active_positions(fixed)
             is_default = optimizer == "l-bfgs-b" and max_iter is None and not partners
             if partners and warm_start not in (None, "auto"):
@@ -160,7 +162,7 @@ class Training(Likelihood):
                     "are others. Leave warm_start out."
                 )
             return self._train(
-                self._check_partners(partners),
+                models,
                 active,
                 method,
                 self._check_starts(starts),
@@ -372,6 +374,15 @@ class Training(Likelihood):
         )
         digest.update(repr(described).encode())
         return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _locked(models: Sequence[Training]) -> Iterator[None]:
+    """Hold the training locks of models, always in the same order, so that nobody waits in vain."""
+    with contextlib.ExitStack() as stack:
+        for model in sorted(models, key=id):
+            stack.enter_context(model._training_lock)
+        yield
 
 
 def _at(start: Hyperparameters, active: IntArray, theta: Float64Array) -> Hyperparameters:
