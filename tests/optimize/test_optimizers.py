@@ -1,8 +1,11 @@
 """Optimisers, on functions whose minimum is known."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
+from scipy.stats import ortho_group
 
 from gprat.exceptions import InvalidInputError, NotPositiveDefiniteError
 from gprat.optimize.adam import Adam, Moments
@@ -11,11 +14,25 @@ from gprat.optimize.external import External
 from gprat.optimize.lbfgs import LBFGSB
 from gprat.optimize.registry import describe, get_optimizer
 from gprat.optimize.train import TrainingInterrupted, train
+from gprat.optimize.trust_region import TrustRegionBFGS
 from toys import WIDE, make_task, newton, quadratic, rosenbrock, with_hole
+
+
+@dataclass(frozen=True)
+class FromGuess:
+    """A trust region that sets out from a guess of the Hessian, the same each time."""
+
+    curvature: float
+
+    def run(self, search, start, bounds):
+        hessian = self.curvature * np.eye(start.size)
+        return TrustRegionBFGS(hessian, np.ones(start.size)).run(search, start, bounds)
+
 
 OPTIMIZERS = [
     LBFGSB(),
     LBFGSB(scale=[1.0, 0.2]),
+    FromGuess(1.0),
     Adam(max_iter=2000, learning_rate=0.05),
     Adam(max_iter=2000, learning_rate=0.1, schedule="cosine"),
     External(newton),
@@ -52,7 +69,13 @@ def test_bounds_hold(optimizer):
 
 @pytest.mark.parametrize(
     "optimizer",
-    [LBFGSB(), LBFGSB(scale=[1.0, 1.0]), Adam(2000, learning_rate=1.0), External(newton)],
+    [
+        LBFGSB(),
+        LBFGSB(scale=[1.0, 1.0]),
+        FromGuess(5.0),
+        Adam(2000, learning_rate=1.0),
+        External(newton),
+    ],
     ids=describe,
 )
 @pytest.mark.parametrize("failure", ["exception", "infinity", "gradient that is not a number"])
@@ -215,6 +238,107 @@ def test_tolerances_end_early():
     precise = train(task, LBFGSB())
     assert train(task, LBFGSB(tolerance=0.1)).n_evaluations < precise.n_evaluations
     assert train(task, LBFGSB(gradient_tolerance=5.0)).n_evaluations < precise.n_evaluations
+
+
+# Quasi-Newton in a trust region
+
+
+def random_quadratic(rng, p, condition=1e4):
+    axes = ortho_group.rvs(p, random_state=rng)
+    hessian = (axes * np.geomspace(1.0, condition, p)) @ axes.T
+    optimum = rng.normal(size=p)
+
+    def objective(theta):
+        step = theta - optimum
+        return float(0.5 * step @ hessian @ step), hessian @ step
+
+    return objective, hessian, optimum
+
+
+def test_one_step_suffices_where_the_hessian_is_known(rng):
+    objective, hessian, optimum = random_quadratic(rng, p=6)
+    search = Search(objective)
+    optimizer = TrustRegionBFGS(hessian, np.ones(6))
+    start = optimum + rng.uniform(-1.0, 1.0, size=6)
+    assert optimizer.run(search, start, np.array([[-9.0, 9.0]] * 6))[0]
+    assert search.n_evaluations == 2
+    assert len(search.iterations) == 1
+    assert np.allclose(search.best.theta, optimum, atol=1e-6)
+    assert np.allclose(optimizer.hessian, hessian)
+
+
+def test_typical_steps_are_units_and_change_nothing(rng):
+    objective, hessian, optimum = random_quadratic(rng, p=4, condition=10.0)
+    typical = 10.0 ** rng.uniform(-3.0, 3.0, size=4)
+    search = Search(lambda theta: _in_units(objective, theta, typical))
+    optimizer = TrustRegionBFGS(hessian / np.outer(typical, typical), typical)
+    bounds = np.array([[-9.0, 9.0]] * 4) * typical[:, None]
+    assert optimizer.run(search, (optimum + 0.5) * typical, bounds)[0]
+    assert search.n_evaluations == 2
+    assert np.allclose(search.best.theta, optimum * typical)
+
+
+def _in_units(objective, theta, typical):
+    loss, gradient = objective(theta / typical)
+    return loss, gradient / typical
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_the_optimum_within_bounds_is_exact_whatever_binds(rng, is_known):
+    for _ in range(5):
+        objective, hessian, optimum = random_quadratic(rng, p=5, condition=100.0)
+        bounds = optimum[:, None] + np.sort(rng.normal(size=(5, 2)), axis=1)
+        bounds[4, 1] = bounds[4, 0]
+        start = rng.uniform(bounds[:, 0], bounds[:, 1])
+        search = Search(objective)
+        guess = hessian if is_known else np.eye(5)
+        assert TrustRegionBFGS(guess, np.ones(5)).run(search, start, bounds)[0]
+        theta, gradient = search.best.theta, search.best.gradient
+        peer = minimize(objective, start, jac=True, bounds=bounds, options={"ftol": 1e-15})
+        assert search.best.loss <= peer.fun + 1e-5
+        # Where a bound is the optimum, theta is that very number.
+        pushed_down = (gradient > 0.1) & (bounds[:, 0] < bounds[:, 1])
+        pushed_up = (gradient < -0.1) & (bounds[:, 0] < bounds[:, 1])
+        assert np.array_equal(theta[pushed_down], bounds[pushed_down, 0])
+        assert np.array_equal(theta[pushed_up], bounds[pushed_up, 1])
+
+
+@pytest.mark.parametrize("curvature", [-50.0, 0.0, 1e-8, 1e8])
+def test_a_wrong_hessian_only_costs_evaluations(curvature):
+    search = Search(rosenbrock)
+    optimizer = TrustRegionBFGS(curvature * np.eye(2), np.ones(2), negligible=1e-10)
+    assert optimizer.run(search, np.array([-1.2, 1.0]), WIDE)[0]
+    assert np.allclose(search.best.theta, [1.0, 1.0], atol=1e-3)
+    losses = [evaluation.loss for evaluation in search.iterations]
+    assert (np.diff(losses) < 0.0).all()
+    assert (np.linalg.eigvalsh(optimizer.hessian) > 0.0).all()
+
+
+def test_a_loss_with_the_noise_of_single_precision_is_left_soon(rng):
+    def noisy(theta):
+        loss, gradient = quadratic(theta)
+        return 1e4 + loss + 1e-2 * rng.uniform(), gradient + 1e-3 * rng.normal(size=2)
+
+    search = Search(noisy)
+    optimizer = TrustRegionBFGS(np.diag([2.0, 20.0]), np.ones(2))
+    assert optimizer.run(search, np.array([3.0, 3.0]), WIDE)[0]
+    assert search.n_evaluations < 40
+    assert np.allclose(search.best.theta, [1.0, -2.0], atol=0.3)
+
+
+def test_a_gradient_that_lies_is_reported():
+    search = Search(lambda theta: (float(theta @ theta), -2.0 * theta))
+    success, message = TrustRegionBFGS(np.eye(2), np.ones(2)).run(search, np.ones(2), WIDE)
+    assert not success
+    assert "as its gradient promises" in message
+    assert np.array_equal(search.best.theta, np.ones(2))
+
+
+def test_the_trust_region_has_a_limit_of_iterations():
+    search = Search(rosenbrock)
+    optimizer = TrustRegionBFGS(np.eye(2), np.ones(2), max_iter=3)
+    assert optimizer.run(search, np.array([-1.2, 1.0]), WIDE) == (False, "reached 3 iterations")
+    assert len(search.iterations) == 3
 
 
 # Adam

@@ -71,8 +71,8 @@ def train(
 
     With a warm start, every start first goes through the early stages, on some of the rows; the
     best of them goes on to all rows. Each stage begins at the optimum of the one before, or at the
-    start itself if the loss is lower there. L-BFGS-B is told the curvature that was measured on
-    the fewest rows.
+    start itself if that optimum is a bad one and the loss lower there. L-BFGS-B gives way to a
+    trust region once the curvature was measured, on the fewest rows.
 
     Parameters
     ----------

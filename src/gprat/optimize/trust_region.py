@@ -15,13 +15,14 @@ from gprat.optimize.base import Evaluation, Search
 __all__ = ["TrustRegionBFGS"]
 
 # In typical steps: beyond that, a likelihood has little in common with its quadratic model.
-_FIRST_RADIUS, _LARGEST_RADIUS, _SMALLEST_RADIUS = 2.0, 4.0, 1e-6
+_FIRST_RADIUS, _LARGEST_RADIUS = 2.0, 4.0
 # By typical steps: what is flatter takes long steps, but not longer than the radius.
 _LEAST_CURVATURE = 1e-2
 # Of the gain that the model promised.
 _ACCEPTABLE, _POOR, _GOOD = 1e-4, 0.1, 0.75
-# Gains, in the units of the loss, that rounding in single precision may hide.
-_HIDDEN = 1e-4
+# Gains, in the units of the loss: what rounding in single precision may hide from one step, and
+# what it may hide altogether.
+_HIDDEN, _DOUBTFUL = 1e-4, 0.1
 
 
 class TrustRegionBFGS:
@@ -93,13 +94,12 @@ class TrustRegionBFGS:
         while n_iterations < self._max_iter:
             step, theta = self._propose(here, bounds, radius)
             promised = self._promise(here, step)
-            is_limited = bool(np.abs(step).max() > 0.9 * radius) and radius < 0.1
-            if promised <= self._least_gain(here) and not is_limited:
+            # In a small box a small gain does not mean that the optimum is near.
+            is_limited = radius < 0.1 and bool(np.abs(step).max() > 0.9 * radius)
+            if promised <= (0.0 if is_limited else self._least_gain(here)):
                 return True, "the quadratic model promises no gain that matters"
             if n_rejected > 1 and promised < _HIDDEN:
-                return True, "what is left to gain is lost in rounding"
-            if radius < _SMALLEST_RADIUS:
-                return False, "no step lowers the loss as its gradient promises"
+                return self._give_up(here, bounds)
             there = search.evaluate(theta)
             gain = -np.inf if there is None else here.loss - there.loss
             radius = _next_radius(radius, float(np.abs(step).max()), gain / promised)
@@ -140,6 +140,13 @@ class TrustRegionBFGS:
     def _promise(self, here: Evaluation, step: Float64Array) -> float:
         """Return by how much the model says that a step lowers the loss."""
         return -float((self._typical * here.gradient) @ step + 0.5 * step @ self._B @ step)
+
+    def _give_up(self, here: Evaluation, bounds: Float64Array) -> tuple[bool, str]:
+        """Say why short steps do not lower the loss either."""
+        step, _ = self._propose(here, bounds, _FIRST_RADIUS)
+        if self._promise(here, step) < _DOUBTFUL:
+            return True, "what is left to gain is lost in rounding"
+        return False, "no step lowers the loss as its gradient promises"
 
     def _least_gain(self, here: Evaluation) -> float:
         return max(self._negligible, self._tolerance * abs(here.loss))
