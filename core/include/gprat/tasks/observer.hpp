@@ -9,6 +9,9 @@ struct TaskLabel {
     const char* name;  ///< a string literal
     index_t row = 0;
     index_t column = 0;
+    /// Floating-point operations; of tasks that evaluate or differentiate covariances, pairs of
+    /// points. 0 where it is next to nothing.
+    double work = 0.0;
 };
 
 /// Told of the start and end of every task, on the thread that runs it, while others run: must be
