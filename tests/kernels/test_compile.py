@@ -34,9 +34,9 @@ from gprat.kernels import (
     Sum,
     WhiteKernel,
     compile,
-    copy_compiled,
     plain_clone,
 )
+from gprat.kernels.python_program import copy_compiled
 from oracles import covariance, evaluate_program, random_kernel, random_problem
 
 D = 3

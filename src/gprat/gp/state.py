@@ -17,7 +17,8 @@ from gprat.engines.base import Objective, Posterior, Problem
 from gprat.engines.registry import get_engine
 from gprat.exceptions import InvalidInputError
 from gprat.gp.data import Data
-from gprat.kernels import RBF, ConstantKernel, Kernel, compile, copy_compiled, plain_clone
+from gprat.kernels import RBF, ConstantKernel, Kernel, compile, plain_clone
+from gprat.kernels.python_program import copy_compiled
 from gprat.means import MeanLike, as_mean
 from gprat.noise import make_noise
 from gprat.optimize.adam import Moments

@@ -36,7 +36,7 @@ from gprat.kernels.cosine import Cosine
 from gprat.kernels.linear import Linear, Polynomial
 from gprat.kernels.periodic import Periodic
 from gprat.kernels.program import Instruction, Opcode, Program
-from gprat.kernels.python_program import PythonProgram, copy_compiled, plain_clone
+from gprat.kernels.python_program import PythonProgram, plain_clone
 from gprat.kernels.rational_quadratic import RationalQuadratic
 from gprat.kernels.spectral_mixture import SpectralMixture
 from gprat.kernels.text import parse_kernel
@@ -69,7 +69,6 @@ __all__ = [
     "Sum",
     "WhiteKernel",
     "compile",
-    "copy_compiled",
     "parse_kernel",
     "plain_clone",
 ]
