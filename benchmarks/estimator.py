@@ -8,6 +8,7 @@ import math
 import statistics
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +34,8 @@ LIMITS = {
 OVERHEAD_LIMIT, MEMORY_LIMIT = 60.0, 1.0
 N_TRAINING, N_TEST = 2000, 1_000_000
 # What one sample of a small call takes together, in seconds.
-_SAMPLE = 0.02
+_SAMPLE = 0.1
+_PAUSE = 0.1
 # scikit-learn's gradient holds this many n × n matrices at n = 8192; above that it is left out.
 _PEER_GRADIENT_BYTES = 16e9
 
@@ -54,7 +56,11 @@ def calls(model: Any, X: np.ndarray, y: np.ndarray, Xs: np.ndarray) -> dict[str,
 
 
 def seconds_of(call: Callable[[], Any], count: int) -> float:
-    """Seconds of one call, the mean of some in a row."""
+    """Seconds of one call, the mean of some in a row.
+
+    After a pause: threads of a BLAS go on spinning for a while, and would disturb the other's turn.
+    """
+    time.sleep(_PAUSE)
     return time_call(lambda: [call() for _ in range(count)]) / count
 
 

@@ -74,7 +74,7 @@ def test_construction(arguments, error, message):
         (lambda gp: gp.predict(X[:, :1]), InvalidInputError, "2 features.*with 1. Pass the same"),
         (lambda gp: gp.predict(X[0]), InvalidInputError, r"X\.reshape\(1, -1\) for one point"),
         (lambda gp: gp.predict([]), InvalidInputError, "two-dimensional"),
-        (lambda gp: gp.predict([[1.0, np.nan]]), InvalidInputError, "nan at row 0 column 1"),
+        (lambda gp: gp.predict([[1.0, np.nan]]), InvalidInputError, "NaN at row 0 column 1"),
         (lambda gp: gp.predict_with_uncertainty("X"), UnsupportedTypeError, "real numbers"),
         (lambda gp: gp.predict_with_full_cov(None), UnsupportedTypeError, "real numbers"),
         (

@@ -16,7 +16,7 @@ __all__ = ["Operation", "Work"]
 # As in the core: tile_layout.hpp, predict.cpp, gemm.cpp, task_graph.cpp.
 _LONG_INNER = 1536
 _MEAN_BLOCK = 128
-_VARIANCE_BLOCK = 768
+_WIDEST_BLOCK, _NARROWEST_BLOCK, _BLOCKS_PER_PROCESSOR = 768, 96, 2
 _PACKED_ROWS, _PACKED_INNER, _PACKED_COLUMNS = 192, 384, 1024
 _LARGEST_TRIANGLE = 512
 _MOST_WAITING_TASKS = 1 << 16
@@ -51,6 +51,8 @@ class Work:
         Features, test points, outputs, hyperparameters.
     threads : int
         Threads that compute.
+    processors : int
+        Processors of the machine.
     itemsize : int
         Bytes of a number.
     tile_size_for : callable
@@ -63,6 +65,7 @@ class Work:
     k: int
     p: int
     threads: int
+    processors: int
     itemsize: int
     tile_size_for: Callable[[int], int]
 
@@ -81,7 +84,7 @@ class Work:
         else:
             numbers += self.m * self.k
         if self.operation is Operation.VARIANCE:
-            numbers += self._slots() * n * min(self.m, _VARIANCE_BLOCK) + self.m
+            numbers += self._slots() * n * min(self.m, self._block()) + self.m
             doubles += self.m
         elif self.operation is Operation.COVARIANCE:
             numbers += n * self.m + self.m**2
@@ -113,16 +116,21 @@ class Work:
             return tasks + _inverse_tasks(t, group) + t * (t + 1) // 2
         if self.operation is Operation.PREDICT:
             return tasks + _tiles(self.m, _MEAN_BLOCK)
-        blocks = _tiles(self.m, _VARIANCE_BLOCK)
+        blocks = _tiles(self.m, self._block())
         # Cross-covariance, solve and mean of a block of points.
         whitened = blocks * (t + _groups(t, group) + t + 1 + t)
         if self.operation is Operation.VARIANCE:
             return tasks + whitened + blocks * (t + 2)
         return tasks + whitened + blocks * (blocks + 1) // 2
 
+    def _block(self) -> int:
+        """Return how many test points a block has."""
+        even = _tiles(self.m, _BLOCKS_PER_PROCESSOR * self.processors)
+        return min(max(24 * _tiles(even, 24), _NARROWEST_BLOCK), _WIDEST_BLOCK)
+
     def _slots(self) -> int:
         """Return how many blocks of test points are in memory at a time."""
-        return min(max(1, _tiles(self.m, _VARIANCE_BLOCK)), self.threads + 1)
+        return min(max(1, _tiles(self.m, self._block())), self.threads + 1)
 
     def _numbers_per_thread(self, n: int, tile: int) -> int:
         """Return what a thread keeps: a packed product's operands, and half a packed triangle."""
@@ -130,7 +138,7 @@ class Work:
         if self.operation is Operation.FIT:
             columns = tile * _tiles_per_update(tile)
         elif self.operation is not Operation.PREDICT:
-            columns = min(self.m, _VARIANCE_BLOCK)
+            columns = min(self.m, self._block())
         inner = min(n, _PACKED_INNER)
         packed = inner * (min(n, _PACKED_ROWS) + min(columns, n, _PACKED_COLUMNS))
         return packed + min(tile, _LARGEST_TRIANGLE) ** 2 // 2

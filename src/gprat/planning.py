@@ -276,6 +276,7 @@ def plan(
         outputs,
         parameters,
         runtime.threads() if threads is None else _check_size(threads, "threads"),
+        runtime.processors(),
         precision.itemsize,
         _TileSize(tile_size),
     )

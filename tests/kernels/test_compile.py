@@ -36,6 +36,7 @@ from gprat.kernels import (
     compile,
     plain_clone,
 )
+from gprat.kernels.python_program import copy_compiled
 from oracles import covariance, evaluate_program, random_kernel, random_problem
 
 D = 3
@@ -566,3 +567,18 @@ def test_columns_must_be_integers(dims):
 def test_number_of_features_must_be_an_integer(n_features):
     with pytest.raises(TypeError, match="n_features must be an integer"):
         compile(RBF(), n_features)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_copies_of_compiled_kernels(seed):
+    """A quick copy is equal to a clone, and shares nothing that can be changed."""
+    kernel = random_kernel(np.random.default_rng(seed), 2, 3)
+    duplicate = copy_compiled(kernel)
+    assert duplicate == plain_clone(kernel)
+    theta = duplicate.theta
+    kernel.theta = kernel.theta + 1.0
+    assert np.array_equal(duplicate.theta, theta)
+    vector = RBF(np.array([1.0, 2.0]), [(0.1, 9.0), (0.2, 9.0)])
+    duplicate = copy_compiled(2.0 * CompoundKernel([vector]))
+    vector.length_scale[0] = vector.length_scale_bounds[0] = 5.0
+    assert duplicate == 2.0 * RBF([1.0, 2.0], [(0.1, 9.0), (0.2, 9.0)])

@@ -1,12 +1,15 @@
 #include "gprat/gp/predict.hpp"
 
 #include <algorithm>
+#include <array>
+#include <numeric>
 
 #include "gprat/gp/trend.hpp"
 #include "gprat/linalg/access_list.hpp"
 #include "gprat/linalg/blas.hpp"
 #include "gprat/linalg/solve.hpp"
 #include "gprat/linalg/work.hpp"
+#include "gprat/tasks/runtime.hpp"
 
 namespace gprat::gp {
 
@@ -21,8 +24,17 @@ using covariance::Region;
 constexpr index_t kMeanPoints = 128;
 constexpr index_t kMeanRows = 512;
 
-// Columns of V that one task updates: as wide as GEMM likes, whatever the tile size.
-constexpr index_t kVarianceBlock = 768;
+// Columns of V that one task updates: as wide as GEMM likes, whatever the tile size, but some
+// blocks for each processor of the machine. Not for each thread: results would depend on their
+// number.
+constexpr index_t kWidestBlock = 768, kNarrowestBlock = 96, kBlocksPerProcessor = 2;
+
+index_t variance_block(index_t test_points) {
+    const index_t blocks = kBlocksPerProcessor * tasks::Runtime::default_threads();
+    const index_t even = (test_points + blocks - 1) / blocks;
+    // The packed matrix product works on 24 columns at a time, or a divisor of that.
+    return std::clamp((even + 23) / 24 * 24, kNarrowestBlock, kWidestBlock);
+}
 
 /// mean (points × outputs, row-major) += Aᵀ·B, with A (rows × points) and B (rows × outputs).
 template <class T>
@@ -52,13 +64,22 @@ void predict_mean_of_block(const Problem<T>& problem, MatrixView<const T> alpha,
 
 template <class T>
 void add_squared_norms(MatrixView<const T> v, double* sums) {
+    // Sums side by side: one alone would wait for each addition.
+    constexpr index_t kLanes = 8;
     for (index_t j = 0; j < v.cols; ++j) {
-        double sum = 0.0;
-        for (index_t i = 0; i < v.rows; ++i) {
-            const auto value = static_cast<double>(v(i, j));
-            sum += value * value;
+        std::array<double, kLanes> lanes{};
+        const T* const column = v.column(j);
+        index_t i = 0;
+        for (; i + kLanes <= v.rows; i += kLanes)
+            for (index_t lane = 0; lane < kLanes; ++lane) {
+                const auto value = static_cast<double>(column[i + lane]);
+                lanes[lane] += value * value;
+            }
+        for (; i < v.rows; ++i) {
+            const auto value = static_cast<double>(column[i]);
+            lanes[0] += value * value;
         }
-        sums[j] += sum;
+        sums[j] += std::accumulate(lanes.begin(), lanes.end(), 0.0);
     }
 }
 
@@ -142,7 +163,7 @@ double prediction_flops(const Problem<T>& problem, index_t m, Prediction predict
 template <class T>
 VarianceWorkspace<T>::VarianceWorkspace(const Problem<T>& problem, index_t m, int threads)
     : n(problem.size()),
-      blocks(m, kVarianceBlock),
+      blocks(m, variance_block(m)),
       slots(std::clamp<index_t>(blocks.tiles(), 1, threads + 1)),
       v(slots * n * blocks.tile_size()),
       explained(m),
@@ -206,7 +227,7 @@ void add_predict_covariance(tasks::TaskGraph& graph, const Problem<T>& problem,
                             const Conditioning<T>& conditioning,
                             const ConditioningOperands<T>& operands, TestPoints<T> test, T* mean,
                             T* covariance, const Buffer<T>& v, const TrendWorkspace<T>& trend) {
-    const TileLayout blocks(test.count(), kVarianceBlock);
+    const TileLayout blocks(test.count(), variance_block(test.count()));
     const auto layout = problem.layout();
     const index_t n = problem.size();
     const index_t m = test.count();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -51,22 +52,24 @@ def check_data(
     if X.shape[0] < 2:
         return
     _check_features(X, names)
-    mean, variance = _moments(y)
-    if not has_mean:
-        _check_targets(mean, np.sqrt(variance))
-    little = _LITTLE_NOISE * float(variance.max())
+    moments = _moments(y)
+    for output, (mean, variance) in enumerate(moments):
+        if not has_mean and mean**2 > _FAR_FROM_ZERO**2 * variance > 0.0:
+            _warn_of_mean("y" if y.shape[1] == 1 else f"output {output} of y", mean, variance)
+            break
+    little = _LITTLE_NOISE * max(variance for _, variance in moments)
     if noise <= little and noise + white_noise() <= little:
         _check_duplicates(X, noise)
 
 
-def _moments(y: Float64Array) -> tuple[Float64Array, Float64Array]:
-    """Return mean and variance of each output, shape (k,)."""
-    known = y if np.isfinite(y.sum()) else np.nan_to_num(y, nan=0.0)
-    count = len(y) if known is y else np.count_nonzero(~np.isnan(y), axis=0)
-    mean = known.sum(axis=0) / count
-    # A rough value will do, so that it may take next to no time.
-    squares = np.einsum("ij,ij->j", known, known) / count
-    return mean, np.maximum(squares - mean**2, 0.0)
+def _moments(y: Float64Array) -> list[tuple[float, float]]:
+    """Return mean and variance of each output: roughly, so that it takes next to no time."""
+    moments = []
+    for targets in y.T:
+        known = targets if math.isfinite(targets.sum()) else targets[~np.isnan(targets)]
+        mean = float(known.sum()) / known.size
+        moments.append((mean, max(0.0, float(known @ known) / known.size - mean**2)))
+    return moments
 
 
 def _check_features(X: FloatArray, names: Sequence[str] | None) -> None:
@@ -82,15 +85,11 @@ def _check_features(X: FloatArray, names: Sequence[str] | None) -> None:
     )
 
 
-def _check_targets(mean: Float64Array, std: Float64Array) -> None:
-    far = np.flatnonzero((std > 0.0) & (np.abs(mean) > _FAR_FROM_ZERO * std))
-    if far.size:
-        o = int(far[0])
-        of = f"output {o} of y" if mean.size > 1 else "y"
-        _warn(
-            f"{of} has mean {mean[o]:.3g} and standard deviation {std[o]:.3g}, but far from the "
-            'data the model predicts 0. Use normalize_y=True, or mean="constant".'
-        )
+def _warn_of_mean(what: str, mean: float, variance: float) -> None:
+    _warn(
+        f"{what} has mean {mean:.3g} and standard deviation {math.sqrt(variance):.3g}, but far "
+        'from the data the model predicts 0. Use normalize_y=True, or mean="constant".'
+    )
 
 
 def _check_duplicates(X: FloatArray, noise: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any, ClassVar, TypeVar
 
@@ -156,11 +157,9 @@ class Fitting(EstimatorState):
         return targets
 
     def _prepare_targets(self, y: Float64Array) -> Float64Array:
-        # NaN is the only value that differs from itself, and makes the sum differ.
-        n_missing = 0 if np.isfinite(y.sum()) else int(np.isnan(y).sum())
-        if n_missing:
-            _tell_missing(y, n_missing)
         self._patterns = find_patterns(y.reshape(len(y), -1))
+        if not self._is_complete:
+            _tell_missing(y)
         self._scale = TargetScale.of(y, self.normalize_y)
         # By scikit-learn's names, which others read.
         self._y_train_mean, self._y_train_std = self._scale.mean, self._scale.std
@@ -284,7 +283,8 @@ class Fitting(EstimatorState):
 
     def _least_noise(self) -> float:
         learned = 0.0 if self.noise is None else float(np.min(self.gps_[0].noise_variance))
-        return float(np.min(self._alpha)) + learned
+        known = self._alpha if isinstance(self._alpha, float) else float(np.min(self._alpha))
+        return known + learned
 
     def _last_hyperparameters(self) -> tuple[Float64Array, int] | None:
         """Return those of the last fit if training is to start from them."""
@@ -322,7 +322,7 @@ class _Explained:
 
 
 def _is_plain(X: Any, y: Any) -> bool:
-    """Whether X is a matrix and y fits it, both arrays of doubles without NaN or infinity."""
+    """Whether X is a matrix and y fits it, both arrays of doubles, y without NaN or infinity."""
     return (
         type(X) is np.ndarray
         and type(y) is np.ndarray
@@ -331,7 +331,7 @@ def _is_plain(X: Any, y: Any) -> bool:
         and len(X) == len(y)
         and min(*X.shape, y.size) > 0
         and X.dtype == y.dtype == np.float64
-        and bool(np.isfinite(X.sum()) and np.isfinite(y.sum()))
+        and math.isfinite(y.sum())
     )
 
 
@@ -365,11 +365,11 @@ def _check_restarts(kernel: Kernel, n_restarts: int) -> None:
             )
 
 
-def _tell_missing(y: npt.NDArray[np.float64], n_missing: int) -> None:
+def _tell_missing(y: npt.NDArray[np.float64]) -> None:
     by_output = np.isnan(y.reshape(len(y), -1)).sum(axis=0)
     where = "" if by_output.size == 1 else f" ({', '.join(map(str, by_output))} by output)"
     warnings.warn(
-        f"{n_missing} of {y.size} targets are missing and were left out{where}.",
+        f"{by_output.sum()} of {y.size} targets are missing and were left out{where}.",
         DataWarning,
         stacklevel=4,
     )

@@ -264,8 +264,9 @@ class GaussianProcessRegressor(
     def _complete_theta(self, theta: npt.ArrayLike) -> tuple[Float64Array, int]:
         """Return theta with the noise, and how many of its entries the caller knows of."""
         given = np.asarray(theta, dtype=np.float64)
-        current = self.gps_[0].theta
-        n_kernel = self.kernel_.n_dims
+        gp = self.gps_[0]
+        current = gp.theta
+        n_kernel = current.size - sum(name.startswith("noise_var") for name in gp.parameter_names)
         if given.shape not in ((n_kernel,), current.shape):
             raise InvalidInputError(
                 f"theta must have shape ({n_kernel},), as kernel_.theta, or {current.shape} with "

@@ -40,7 +40,7 @@ class TargetScale:
         return cls(np.asarray(np.nanmean(y, axis=0)), np.where(is_constant, 1.0, std))
 
     def normalize(self, y: Float64Array) -> Float64Array:
-        """Return targets without the scale."""
+        """Return targets without the scale: a copy."""
         return np.asarray((y - self.mean) / self.std)
 
     def restore(self, mean: npt.NDArray[Any]) -> npt.NDArray[Any]:

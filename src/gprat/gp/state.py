@@ -18,6 +18,7 @@ from gprat.engines.registry import get_engine
 from gprat.exceptions import InvalidInputError
 from gprat.gp.data import Data
 from gprat.kernels import RBF, ConstantKernel, Kernel, compile, plain_clone
+from gprat.kernels.python_program import copy_compiled
 from gprat.means import MeanLike, as_mean
 from gprat.noise import make_noise
 from gprat.optimize.adam import Moments
@@ -72,7 +73,7 @@ class ModelState:
 
         self._kernel = _default_kernel() if kernel is None else kernel
         program = compile(self._kernel, d)
-        self._kernel = plain_clone(self._kernel)
+        self._kernel = (copy_compiled if program.is_compiled else plain_clone)(self._kernel)
         log_bounds = validation.check_noise_bounds(noise_bounds)
         self._hyperparameters = Hyperparameters(
             program, make_noise(noise, known_noise, noise_groups, n, log_bounds)

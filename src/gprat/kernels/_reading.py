@@ -130,6 +130,8 @@ def read_hyperparameter(
 
 def _check_values(hyperparameter: ReadHyperparameter, may_be_zero: bool) -> None:
     values = hyperparameter.values.ravel().tolist()
+    if hyperparameter.is_log and all(0.0 < value < math.inf for value in values):
+        return
     for name, value in zip(hyperparameter.element_names(), values, strict=True):
         if not hyperparameter.is_log:
             if not math.isfinite(value):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from gprat.kernels._base import theta_is_log
 from gprat.kernels._reading import element_names
 from gprat.kernels.program import check_theta, from_theta
 
-__all__ = ["PythonProgram", "plain_clone"]
+__all__ = ["PythonProgram", "copy_compiled", "plain_clone"]
 
 Float64Array = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -301,6 +302,21 @@ def plain_clone(kernel: Kernel) -> Kernel:
     1.41**2 * RBF(length_scale=0.5)
     """
     return _unwrap(clone(kernel))
+
+
+def copy_compiled(kernel: Kernel) -> Kernel:
+    """Do what `plain_clone` does, in a quarter of the time, to a kernel that could be compiled.
+
+    Such a kernel holds nothing but numbers, arrays of them and kernels: `compile` has checked that.
+    """
+    copy = object.__new__(type(kernel))
+    for name, value in vars(kernel).items():
+        if isinstance(value, Kernel):
+            value = copy_compiled(value)
+        elif isinstance(value, np.ndarray | list):
+            value = deepcopy(value)
+        copy.__dict__[name] = value
+    return _unwrap(copy)
 
 
 def _unwrap(kernel: Kernel) -> Kernel:
