@@ -52,12 +52,14 @@ public:
         return to_numpy(std::move(mean), test.count(), outputs(), Order::row_major);
     }
 
-    nb::tuple predict_variance(const MatrixIn<T>& x, const MatrixIn<T>& basis, int threads) {
+    nb::tuple predict_variance(const MatrixIn<T>& x, const MatrixIn<T>& basis, int threads,
+                               index_t blocks) {
         const auto test = test_points(x, basis);
         const index_t m = test.count();
         Buffer<T> mean(m * outputs());
         Buffer<T> variance(m);
-        run_interruptibly(threads, [&](const auto& options) {
+        run_interruptibly(threads, [&](auto options) {
+            options.blocks = blocks;
             posterior_.predict_variance(test, mean.data(), variance.data(), options);
         });
         return nb::make_tuple(to_numpy(std::move(mean), m, outputs(), Order::row_major),
@@ -76,11 +78,13 @@ public:
                               to_numpy(std::move(covariance), m, m, Order::row_major));
     }
 
-    nb::tuple predict_gradient(const MatrixIn<T>& x, const MatrixIn<T>& basis, int threads) {
+    nb::tuple predict_gradient(const MatrixIn<T>& x, const MatrixIn<T>& basis, int threads,
+                               index_t blocks) {
         const auto test = test_points(x, basis);
         const index_t m = test.count(), d = columns_of(x), k = outputs();
         gp::PredictionGradient gradient;
-        run_interruptibly(threads, [&](const auto& options) {
+        run_interruptibly(threads, [&](auto options) {
+            options.blocks = blocks;
             gradient = posterior_.predict_gradient(test, options);
         });
         return nb::make_tuple(
@@ -111,9 +115,10 @@ public:
 
     nb::object alpha(int threads) { return copy_to_numpy(conditioning(threads).alpha()); }
 
-    nb::object inverse_diagonal(int threads) {
+    nb::object inverse_diagonal(int threads, index_t blocks) {
         Buffer<T> diagonal(n());
-        run_interruptibly(threads, [&](const auto& options) {
+        run_interruptibly(threads, [&](auto options) {
+            options.blocks = blocks;
             posterior_.inverse_diagonal(diagonal.data(), options);
         });
         return to_numpy(std::move(diagonal), n());
@@ -226,16 +231,16 @@ void bind_for(nb::module_& module, const std::string& type) {
         .def("predict_mean", &Posterior::predict_mean, "Xs"_a.noconvert(), "basis"_a.noconvert(),
              "threads"_a = 0)
         .def("predict_variance", &Posterior::predict_variance, "Xs"_a.noconvert(),
-             "basis"_a.noconvert(), "threads"_a = 0)
+             "basis"_a.noconvert(), "threads"_a = 0, "blocks"_a = 0)
         .def("predict_covariance", &Posterior::predict_covariance, "Xs"_a.noconvert(),
              "basis"_a.noconvert(), "threads"_a = 0)
         .def("predict_gradient", &Posterior::predict_gradient, "Xs"_a.noconvert(),
-             "basis"_a.noconvert(), "threads"_a = 0)
+             "basis"_a.noconvert(), "threads"_a = 0, "blocks"_a = 0)
         .def("solve", &Posterior::solve, "B"_a.noconvert(), "threads"_a = 0)
         .def("multiply", &Posterior::multiply, "B"_a.noconvert(), "threads"_a = 0)
         .def("cholesky", &Posterior::cholesky, "threads"_a = 0)
         .def("alpha", &Posterior::alpha, "threads"_a = 0)
-        .def("inverse_diagonal", &Posterior::inverse_diagonal, "threads"_a = 0)
+        .def("inverse_diagonal", &Posterior::inverse_diagonal, "threads"_a = 0, "blocks"_a = 0)
         .def("trend", &Posterior::trend, "threads"_a = 0)
         .def("log_determinant", &Posterior::log_determinant, "threads"_a = 0)
         .def("log_marginal_likelihood", &Posterior::log_marginal_likelihood, "threads"_a = 0);

@@ -1,5 +1,7 @@
 #include "bindings.hpp"
+#include "gprat/linalg/page_cache.hpp"
 #include "gprat/tasks/runtime.hpp"
+#include "interruptible.hpp"
 
 namespace gprat::bindings {
 
@@ -19,6 +21,14 @@ void bind_runtime(nb::module_& module) {
     runtime.def("is_running", [] { return Runtime::instance().is_running(); }, no_gil);
     runtime.def("is_suspended", [] { return Runtime::instance().is_suspended(); });
     runtime.def("default_threads", [] { return Runtime::default_threads(); });
+    runtime.def("free_cached_memory", [] { PageCache::instance().clear(); });
+    // The caller keeps the listener alive, and sets back what was there before.
+    runtime.def(
+        "set_progress_listener",
+        [](nb::handle listener) {
+            progress_listener = listener.is_none() ? nullptr : listener.ptr();
+        },
+        "listener"_a.none());
 }
 
 }  // namespace gprat::bindings

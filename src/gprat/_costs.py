@@ -8,18 +8,21 @@ features, k outputs, p hyperparameters.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
-__all__ = ["Operation", "Work"]
+__all__ = ["PLANNED", "Operation", "Work"]
 
-# As in the core: tile_layout.hpp, predict.cpp, gemm.cpp, task_graph.cpp.
+# As in the core: tile_layout.hpp, predict.cpp, gemm.cpp, task_graph.cpp, predict_gradient.cpp,
+# update.cpp.
 _LONG_INNER = 1536
 _MEAN_BLOCK = 128
 _WIDEST_BLOCK, _NARROWEST_BLOCK, _BLOCKS_PER_PROCESSOR = 768, 96, 2
 _PACKED_ROWS, _PACKED_INNER, _PACKED_COLUMNS = 192, 384, 1024
 _LARGEST_TRIANGLE = 512
 _MOST_WAITING_TASKS = 1 << 16
+_GRADIENT_ROWS = 512
+_FEWEST_REFLECTORS, _MOST_REFLECTORS = 8, 64
 
 # Measured: what a call takes whatever its size, and a waiting task with its edges.
 _BYTES_PER_CALL = 3 << 19
@@ -27,7 +30,7 @@ _BYTES_PER_TASK, _BYTES_PER_EDGE = 160, 8
 
 
 class Operation(Enum):
-    """What is planned."""
+    """What is computed: first what `gprat.plan` plans, then what else an engine does."""
 
     FIT = "fit"
     """One evaluation of the log marginal likelihood and its gradient."""
@@ -37,6 +40,30 @@ class Operation(Enum):
     """The factor, and means and variances at the test points."""
     COVARIANCE = "covariance"
     """The factor, and means at the test points with their joint covariance."""
+    FACTOR = "factor"
+    """The factor and the weights, which all of the following need too."""
+    DENSE_FACTOR = "dense factor"
+    """A copy of the factor as an n × n matrix."""
+    PREDICT_GRADIENT = "gradient"
+    """Derivatives of means and variances by the test points."""
+    LEAVE_ONE_OUT = "leave-one-out"
+    """The diagonal of the inverse."""
+    SOLVE = "solve"
+    """K⁻¹ or K, times m columns."""
+    COLOR = "color"
+    """L times m columns."""
+    FIT_WITH_INPUTS = "input gradient"
+    """`FIT`, with derivatives by the training inputs."""
+    LEAVE_ONE_OUT_FIT = "leave-one-out fit"
+    """One evaluation of the leave-one-out density and its gradient."""
+    APPEND = "append"
+    """The factor of n rows from that of all but the last m."""
+    DELETE = "delete"
+    """The factor of n rows from that of m more."""
+
+
+PLANNED = (Operation.FIT, Operation.PREDICT, Operation.VARIANCE, Operation.COVARIANCE)
+_FITS = (Operation.FIT, Operation.FIT_WITH_INPUTS, Operation.LEAVE_ONE_OUT_FIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +75,7 @@ class Work:
     operation : Operation
         What is done.
     d, m, k, p : int
-        Features, test points, outputs, hyperparameters.
+        Features; test points or columns; outputs; hyperparameters.
     threads : int
         Threads that compute.
     processors : int
@@ -57,6 +84,10 @@ class Work:
         Bytes of a number.
     tile_size_for : callable
         The side of the tiles for n training points.
+    q : int, default=0
+        Basis functions of the trend.
+    most_slots : int, default=None
+        Blocks of columns that are in memory at a time; None for one more than threads.
     """
 
     operation: Operation
@@ -68,6 +99,8 @@ class Work:
     processors: int
     itemsize: int
     tile_size_for: Callable[[int], int]
+    q: int = 0
+    most_slots: int | None = None
 
     def data_bytes(self, n: int) -> int:
         """Return the size of X, y and the test points."""
@@ -76,20 +109,96 @@ class Work:
     def peak_bytes(self, n: int) -> int:
         """Return the most memory that is taken at a time beyond the data, with the results."""
         tile = self.tile_size_for(n)
-        t = _tiles(n, tile)
-        numbers = triangle_numbers(n, tile) + 2 * n * self.k
-        doubles = 2 * t
-        if self.operation is Operation.FIT:
-            doubles += t * (t + 1) // 2 * self.p + n * (1 + self.k)
-        else:
-            numbers += self.m * self.k
-        if self.operation is Operation.VARIANCE:
-            numbers += self._slots() * n * min(self.m, self._block()) + self.m
-            doubles += self.m
-        elif self.operation is Operation.COVARIANCE:
-            numbers += n * self.m + self.m**2
+        numbers, doubles = self._numbers_beyond_factor(n, tile)
         own = self.threads * self._numbers_per_thread(n, tile)
-        return self.itemsize * (numbers + own) + 8 * doubles + self._graph_bytes(n, tile)
+        graph = self._graph_bytes(n, tile) + 16 * _tiles(n, tile)
+        return self.factor_bytes(n) + self.itemsize * (numbers + own) + 8 * doubles + graph
+
+    def factor_bytes(self, n: int) -> int:
+        """Return what the factor takes, with the targets and basis functions solved for."""
+        columns = 2 * (self.k + self.q)
+        return self.itemsize * (triangle_numbers(n, self.tile_size_for(n)) + n * columns)
+
+    def slots_within(self, n: int, memory: int) -> int:
+        """Return how many blocks of columns fit into memory, at least 1."""
+        least, more = (replace(self, most_slots=slots).peak_bytes(n) for slots in (1, 2))
+        return 1 if more == least else max(1, 1 + (memory - least) // (more - least))
+
+    def _numbers_beyond_factor(self, n: int, tile: int) -> tuple[int, int]:
+        """Return how many numbers, and how many doubles, an operation takes beside the factor."""
+        m, k, q, t = self.m, self.k, self.q, _tiles(n, tile)
+        trend = m * (k + 2 * q) if q else 0
+        match self.operation:
+            case Operation.FIT:
+                return 0, t * (t + 1) // 2 * self.p + n * (1 + k)
+            case Operation.FIT_WITH_INPUTS:
+                return 0, t * (t + 1) // 2 * self.p + n * (1 + k + self.d + q)
+            case Operation.LEAVE_ONE_OUT_FIT:
+                own = 2 * self.threads * tile**2
+                return n * (1 + 6 * (k + q)) + own, t * (t + 1) // 2 * self.p + n * (1 + k)
+            case Operation.PREDICT:
+                return m * k, 0
+            case Operation.VARIANCE:
+                return self._slots() * n * min(m, self._block()) + m * (1 + k) + trend, m
+            case Operation.PREDICT_GRADIENT:
+                own = self.threads * _GRADIENT_ROWS * self._block()
+                slots = self._slots() * n * min(m, self._block())
+                return slots + m * k + trend + own, m * (1 + self.d * (1 + k) + q)
+            case Operation.COVARIANCE:
+                return n * m + m**2 + m * k + trend, 0
+            case Operation.LEAVE_ONE_OUT:
+                return min(t, self._most_slots()) * n * tile + n, 0
+            case Operation.DENSE_FACTOR:
+                return n**2, 0
+            case Operation.SOLVE | Operation.COLOR:
+                return n * m, 0
+            case Operation.APPEND:
+                return triangle_numbers(n - m, self.tile_size_for(n - m)), 0
+            case Operation.DELETE:
+                reflectors = min(max(m, _FEWEST_REFLECTORS), _MOST_REFLECTORS)
+                old = triangle_numbers(n + m, self.tile_size_for(n + m))
+                return old + n * (m + reflectors + 1), 0
+        return 0, 0
+
+    def labelled(self, n: int, has_factor: bool) -> tuple[float, float]:
+        """Return what the labels of all tasks add up to: operations, and pairs of points.
+
+        Parameters
+        ----------
+        n : int
+            Training points.
+        has_factor : bool
+            Whether the factor is there already.
+        """
+        size, m, tile = float(n), float(self.m), self.tile_size_for(n)
+        triangle = size * (size + tile) / 2.0
+        flops, pairs = 0.0, 0.0
+        if self.operation not in (Operation.APPEND, Operation.DELETE) and not has_factor:
+            flops, pairs = size**3 / 3.0 + 4.0 * size**2 * (self.k + self.q), triangle
+        match self.operation:
+            case Operation.FIT | Operation.FIT_WITH_INPUTS:
+                return flops + 2.0 * size**3 / 3.0, pairs + triangle
+            case Operation.LEAVE_ONE_OUT_FIT:
+                return flops + 2.0 * size**3 / 3.0 + 2.0 * triangle * size, pairs
+            case Operation.PREDICT:
+                return flops, pairs + size * m
+            case Operation.VARIANCE:
+                return flops + size**2 * m, pairs + size * m
+            case Operation.PREDICT_GRADIENT:
+                return flops + 2.0 * size**2 * m, pairs + 3.0 * size * m
+            case Operation.COVARIANCE:
+                return flops + size**2 * m + size * m * (m + self._block()), pairs + size * m
+            case Operation.LEAVE_ONE_OUT:
+                return flops + size**3 / 3.0, pairs
+            case Operation.SOLVE:
+                return flops + 2.0 * size**2 * m, pairs
+            case Operation.COLOR:
+                return flops + size**2 * m, pairs
+            case Operation.APPEND:
+                return (size**3 - (size - m) ** 3) / 3.0, m * size
+            case Operation.DELETE:
+                return min(2.0 * size**2 * m, size**3 / 3.0), 0.0
+        return flops, pairs
 
     def flops(self, n: int) -> float:
         """Return additions and multiplications, a pair of points counting as one a feature."""
@@ -130,14 +239,18 @@ class Work:
 
     def _slots(self) -> int:
         """Return how many blocks of test points are in memory at a time."""
-        return min(max(1, _tiles(self.m, self._block())), self.threads + 1)
+        return min(max(1, _tiles(self.m, self._block())), self._most_slots())
+
+    def _most_slots(self) -> int:
+        useful = self.threads + 1
+        return useful if self.most_slots is None else min(useful, self.most_slots)
 
     def _numbers_per_thread(self, n: int, tile: int) -> int:
         """Return what a thread keeps: a packed product's operands, and half a packed triangle."""
         columns = tile
-        if self.operation is Operation.FIT:
+        if self.operation in _FITS:
             columns = tile * _tiles_per_update(tile)
-        elif self.operation is not Operation.PREDICT:
+        elif self.operation not in (Operation.PREDICT, Operation.FACTOR):
             columns = min(self.m, self._block())
         inner = min(n, _PACKED_INNER)
         packed = inner * (min(n, _PACKED_ROWS) + min(columns, n, _PACKED_COLUMNS))
@@ -148,7 +261,10 @@ class Work:
         if self.threads == 1:
             return _BYTES_PER_CALL
         edges = 2 * min(_tiles_per_update(tile), _tiles(n, tile))
-        waiting = min(self.tasks(n), _MOST_WAITING_TASKS)
+        known = self.operation in PLANNED
+        # The others have no more than a fit: each tile of an inverse costs them as many.
+        waiting = (self if known else replace(self, operation=Operation.FIT)).tasks(n)
+        waiting = min(waiting, _MOST_WAITING_TASKS)
         return _BYTES_PER_CALL + waiting * (_BYTES_PER_TASK + edges * _BYTES_PER_EDGE)
 
 

@@ -25,8 +25,9 @@ def available_memory(root: str | os.PathLike[str] = "/") -> int:
     Returns
     -------
     int
-        The least of the kernel's estimate of free and reclaimable memory, and what the limits of
-        this process's cgroups (version 1 or 2, and all of their parents) leave. Where the system
+        The least of the kernel's estimate of free and reclaimable memory, what the limits of this
+        process's cgroups (version 1 or 2, and all of their parents) leave, and what a limit of its
+        address space (``ulimit -v``) leaves. Where the system
         tells neither, the physical memory; 0 if that is unknown too.
 
     Examples
@@ -35,7 +36,8 @@ def available_memory(root: str | os.PathLike[str] = "/") -> int:
     True
     """
     base = Path(root)
-    rooms = [room for room in (_of_machine(base), *_of_cgroups(base)) if room is not None]
+    limits = (_of_machine(base), *_of_cgroups(base), _of_address_space(base))
+    rooms = [room for room in limits if room is not None]
     return max(0, min(rooms)) if rooms else _physical_memory()
 
 
@@ -45,6 +47,18 @@ def _of_machine(root: Path) -> int | None:
         if key == "MemAvailable":
             return _number(value.split()[0]) * _KIB
     return None
+
+
+def _of_address_space(root: Path) -> int | None:
+    try:
+        import resource
+    except ImportError:  # not a Unix
+        return None
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    used = "".join(_lines(root / "proc/self/statm")).split()
+    if not used or not 0 <= limit < _NO_LIMIT:
+        return None
+    return limit - _number(used[0]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _of_cgroups(root: Path) -> Iterator[int]:

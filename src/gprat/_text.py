@@ -7,7 +7,7 @@ import io
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-__all__ = ["as_plain_text", "make_table"]
+__all__ = ["as_bytes", "as_plain_text", "make_table"]
 
 _WIDTH = 100
 
@@ -35,6 +35,20 @@ def as_plain_text(content: RenderableType) -> str:
         console.print(content)
     lines = (line.rstrip() for line in capture.get().splitlines())
     return "\n".join(lines).strip("\n")
+
+
+def as_bytes(count: int) -> str:
+    """Return a number of bytes in the unit that suits it.
+
+    Examples
+    --------
+    >>> as_bytes(3 * 2**29)
+    '1.5 GiB'
+    """
+    size, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
+    while size >= 999.5 and len(units) > 1:
+        size, units = size / 1024.0, units[1:]
+    return f"{size:.3g} {units[0]}"
 
 
 def make_table(*columns: str) -> Table:

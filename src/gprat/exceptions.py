@@ -6,12 +6,18 @@ that ``except ValueError`` or ``except numpy.linalg.LinAlgError`` keeps working.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from gprat.planning import Plan
 
 __all__ = [
     "CheckpointError",
     "DataWarning",
     "GpratError",
+    "InsufficientMemoryError",
     "InvalidInputError",
     "JitterWarning",
     "ModelFileError",
@@ -49,6 +55,42 @@ class ModelFileError(GpratError, ValueError):
 
 class RuntimeSuspendedError(GpratError, RuntimeError):
     """A computation was asked for while the runtime is suspended."""
+
+
+class InsufficientMemoryError(GpratError, MemoryError):
+    """A computation needs more memory than there is, or than it may take; it did not start.
+
+    Parameters
+    ----------
+    message : str
+        What needs how much, what there is, and what would fit.
+    needed : int
+        Bytes that the computation takes beyond the data, the factor of the model included.
+    available : int
+        Bytes that it may take: the least of the model's `memory_limit` and of what is free now, or
+        already holds the model's factor.
+    plan : gprat.planning.Plan or None, default=None
+        The plan of the computation, where `gprat.plan` knows it.
+
+    Attributes
+    ----------
+    needed : int
+        See Parameters.
+    available : int
+        See Parameters.
+    plan : gprat.planning.Plan or None
+        See Parameters.
+    """
+
+    def __init__(self, message: str, needed: int, available: int, plan: Plan | None = None) -> None:
+        super().__init__(message)
+        self.needed = needed
+        self.available = available
+        self.plan = plan
+
+    def __reduce__(self) -> tuple[type, tuple[str, int, int, Plan | None]]:
+        """Keep the attributes when a worker process sends the error back."""
+        return type(self), (str(self), self.needed, self.available, self.plan)
 
 
 class NotPositiveDefiniteError(GpratError, np.linalg.LinAlgError):

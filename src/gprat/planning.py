@@ -15,9 +15,9 @@ from rich.text import Text
 
 from gprat import _validation as validation
 from gprat import runtime
-from gprat._costs import Operation, Work
+from gprat._costs import PLANNED, Operation, Work
 from gprat._machine import available_memory
-from gprat._text import as_plain_text, make_table
+from gprat._text import as_bytes, as_plain_text, make_table
 from gprat.exceptions import InvalidInputError
 
 __all__ = ["Plan", "auto_tile_size", "plan"]
@@ -170,7 +170,7 @@ class Plan:
         verdict = "fits into" if self.fits else "does not fit into"
         return (
             f"{_TITLES[self.what]}, {_count(self.n, 'training point')}: "
-            f"{verdict} {_bytes(self.memory)} of memory"
+            f"{verdict} {as_bytes(self.memory)} of memory"
         )
 
     def _table(self) -> Table:
@@ -180,8 +180,8 @@ class Plan:
         rows = {
             "size": f"{_count(self.d, 'feature')}, {_count(self.n_outputs, 'output')}, "
             f"{_count(self.n_hyperparameters, 'hyperparameter')}{points}",
-            "data": _bytes(self.data_bytes),
-            "peak beyond the data": _bytes(self.peak_bytes),
+            "data": as_bytes(self.data_bytes),
+            "peak beyond the data": as_bytes(self.peak_bytes),
             "largest n that fits": f"{self.largest_n:,}",
             "operations": f"{self.flops:.3g} flop",
             "tiles": f"{self.n_tiles:,} of side {self.tile_size}, in {self.dtype}",
@@ -334,9 +334,9 @@ def _largest_n(work: Work, memory: int) -> int:
 
 def _check_operation(what: Any) -> Operation:
     try:
-        return Operation(what)
-    except ValueError:
-        names = ", ".join(repr(operation.value) for operation in Operation)
+        return next(operation for operation in PLANNED if operation.value == what)
+    except StopIteration:
+        names = ", ".join(repr(operation.value) for operation in PLANNED)
         raise InvalidInputError(f"unknown operation {what!r}: expected one of {names}.") from None
 
 
@@ -365,13 +365,6 @@ def _check_memory(memory: Any) -> int:
     return validation.check_positive_integer(
         memory, "memory", "Pass bytes, such as 16 * 2**30 for 16 GiB, or None for what there is."
     )
-
-
-def _bytes(count: int) -> str:
-    size, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
-    while size >= 999.5 and len(units) > 1:
-        size, units = size / 1024.0, units[1:]
-    return f"{size:.3g} {units[0]}"
 
 
 def _count(number: int, noun: str) -> str:

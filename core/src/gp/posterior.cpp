@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <mutex>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "gprat/error.hpp"
 #include "gprat/gp/leave_one_out.hpp"
+#include "gprat/linalg/blas.hpp"
 #include "gprat/linalg/multiply.hpp"
 #include "gprat/linalg/solve.hpp"
 
@@ -29,12 +32,21 @@ void copy_lower(const TiledMatrix<T>& factor, index_t i, index_t j, MatrixView<T
     for (index_t c = 0; c < mirror.cols; ++c) std::fill_n(mirror.column(c), mirror.rows, T(0));
 }
 
-std::unique_lock<std::timed_mutex> lock_unless_cancelled(std::timed_mutex& mutex,
-                                                         const tasks::RunOptions& options) {
+std::unique_lock<tasks::ForkSafeMutex> lock_unless_cancelled(tasks::ForkSafeMutex& mutex,
+                                                             const tasks::RunOptions& options) {
+    // Who waits, waits for a factorisation.
     std::unique_lock lock(mutex, std::defer_lock);
-    while (!lock.try_lock_for(std::chrono::milliseconds(50)))
-        if (options.should_cancel && options.should_cancel()) throw Cancelled();
+    for (int attempt = 1; !lock.try_lock(); ++attempt) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        if (attempt % 50 == 0 && options.should_cancel && options.should_cancel())
+            throw Cancelled();
+    }
     return lock;
+}
+
+index_t slots_for(const tasks::TaskGraph& graph, const tasks::RunOptions& options) {
+    const index_t useful = graph.threads() + 1;
+    return options.blocks > 0 ? std::min(options.blocks, useful) : useful;
 }
 
 }  // namespace
@@ -51,6 +63,7 @@ template <class T>
 template <class AddTasks>
 void Posterior<T>::run(const tasks::RunOptions& options, double flops, AddTasks&& add) {
     auto lock = lock_unless_cancelled(mutex_, options);
+    blas::initialise();
     if (is_solved_) {
         // Others may use the factor at the same time: it doesn't change any more.
         lock.unlock();
@@ -92,7 +105,7 @@ void Posterior<T>::predict_variance(TestPoints<T> test, T* mean, T* variance,
     run(options, prediction_flops(problem_, test.count(), Prediction::variance),
         [&](tasks::TaskGraph& graph, const Conditioning<T>& conditioning,
             const ConditioningOperands<T>& operands) {
-            workspace.emplace(problem_, test.count(), graph.threads());
+            workspace.emplace(problem_, test.count(), slots_for(graph, options));
             add_predict_variance(graph, problem_, conditioning, operands, test, mean, variance,
                                  *workspace);
             graph.run();
@@ -124,7 +137,7 @@ PredictionGradient Posterior<T>::predict_gradient(TestPoints<T> test,
     run(options, 2.0 * prediction_flops(problem_, m, Prediction::variance),
         [&](tasks::TaskGraph& graph, const Conditioning<T>& conditioning,
             const ConditioningOperands<T>& operands) {
-            workspace.emplace(problem_, m, graph.threads());
+            workspace.emplace(problem_, m, slots_for(graph, options));
             add_predict_gradient(graph, problem_, conditioning, operands, test, gradient, mean,
                                  *workspace);
             graph.run();
@@ -178,7 +191,7 @@ void Posterior<T>::inverse_diagonal(T* diagonal, const tasks::RunOptions& option
         [&](tasks::TaskGraph& graph, const Conditioning<T>& conditioning,
             const ConditioningOperands<T>& operands) {
             const auto layout = problem_.layout();
-            const index_t slots = std::min<index_t>(layout.tiles(), graph.threads() + 1);
+            const index_t slots = std::min(layout.tiles(), slots_for(graph, options));
             v = Buffer<T>(slots * problem_.size() * layout.tile_size());
             add_inverse_diagonal(graph, problem_, conditioning, operands, v, slots, diagonal);
             graph.run();

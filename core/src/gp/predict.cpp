@@ -127,8 +127,9 @@ void add_whitened_block(tasks::TaskGraph& graph, tasks::Rank rank, const Problem
     const auto layout = problem.layout();
     T* const projected = workspace.projected_at(first, mean);
     for (index_t i = 0; i < layout.tiles(); ++i)
-        graph.add({"cross_covariance", i, q, work::pairs(layout.extent(i), test.count())}, rank, {},
-                  {v.handle(i)}, [&problem, layout, points = test.points, v, i] {
+        graph.add({"cross_covariance", i, q, work::pairs(layout.extent(i), test.count()),
+                   tasks::Unit::pairs},
+                  rank, {}, {v.handle(i)}, [&problem, layout, points = test.points, v, i] {
                       problem.kernel.evaluate(tile_points(problem.inputs, layout, i), points,
                                               Pairing::cross, Region::full, v.row(i));
                   });
@@ -161,10 +162,10 @@ double prediction_flops(const Problem<T>& problem, index_t m, Prediction predict
 }
 
 template <class T>
-VarianceWorkspace<T>::VarianceWorkspace(const Problem<T>& problem, index_t m, int threads)
+VarianceWorkspace<T>::VarianceWorkspace(const Problem<T>& problem, index_t m, index_t slots_)
     : n(problem.size()),
       blocks(m, variance_block(m)),
-      slots(std::clamp<index_t>(blocks.tiles(), 1, threads + 1)),
+      slots(std::clamp<index_t>(blocks.tiles(), 1, slots_)),
       v(slots * n * blocks.tile_size()),
       explained(m),
       trend(problem, m) {}
@@ -176,8 +177,8 @@ void add_predict_mean(tasks::TaskGraph& graph, const Problem<T>& problem,
     const TileLayout blocks(test.count(), kMeanPoints);
     const auto rank = rank_after_conditioning(problem.layout());
     for (index_t q = 0; q < blocks.tiles(); ++q)
-        graph.add({"mean", 0, q, work::pairs(problem.size(), blocks.extent(q))}, rank,
-                  {operands.all_weights}, {},
+        graph.add({"mean", 0, q, work::pairs(problem.size(), blocks.extent(q)), tasks::Unit::pairs},
+                  rank, {operands.all_weights}, {},
                   [&problem, &conditioning, block = test.tile(blocks, q),
                    target = mean + blocks.begin(q) * problem.outputs()] {
                       predict_mean_of_block<T>(problem, conditioning.alpha(), block.points, target);

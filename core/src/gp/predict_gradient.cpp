@@ -97,12 +97,13 @@ void add_predict_gradient(tasks::TaskGraph& graph, const Problem<T>& problem,
         const BlockOperand<T> v(workspace.block(q), layout, slot_handles[q % workspace.slots]);
         const auto g = workspace.trend.g_at(first, block.count());
         double* const by_variance = gradient.variance.data() + first * d;
-        graph.add({"mean_gradient", 0, q, work::pairs(problem.size(), block.count())}, rank,
-                  {operands.all_weights}, {},
-                  [&problem, &conditioning, points = block.points,
-                   out = gradient.mean.data() + first * k * d] {
-                      differentiate_mean<T>(problem, conditioning.alpha(), points, out);
-                  });
+        graph.add(
+            {"mean_gradient", 0, q, work::pairs(problem.size(), block.count()), tasks::Unit::pairs},
+            rank, {operands.all_weights}, {},
+            [&problem, &conditioning, points = block.points,
+             out = gradient.mean.data() + first * k * d] {
+                differentiate_mean<T>(problem, conditioning.alpha(), points, out);
+            });
         add_whitened_block(graph, rank, problem, conditioning, operands, block, v, workspace.trend,
                            first, results + q, q, mean.data() + first * k);
         if (trends > 0) {
@@ -124,7 +125,8 @@ void add_predict_gradient(tasks::TaskGraph& graph, const Problem<T>& problem,
                       differentiate_prior(problem, points, by_variance);
                   });
         for (index_t i = 0; i < layout.tiles(); ++i)
-            graph.add({"variance_gradient", i, q, work::pairs(layout.extent(i), block.count())},
+            graph.add({"variance_gradient", i, q, work::pairs(layout.extent(i), block.count()),
+                       tasks::Unit::pairs},
                       rank, {}, AccessList().add(v.handle(i)).add(results + q),
                       [&problem, layout, points = block.points, v, i, by_variance] {
                           subtract_explained(problem, tile_points(problem.inputs, layout, i),

@@ -1,7 +1,6 @@
 #include "gprat/linalg/blas.hpp"
 
 #include <algorithm>
-#include <mutex>
 #include <utility>
 
 #include "gemm.hpp"
@@ -12,8 +11,8 @@
 namespace gprat::blas {
 
 void initialise() {
-    static std::once_flag once;
-    std::call_once(once, [] { scipy_openblas_set_num_threads(1); });
+    // Not once and for all: tools that limit the threads of every BLAS may also raise them.
+    if (scipy_openblas_get_num_threads() != 1) scipy_openblas_set_num_threads(1);
 }
 
 namespace {

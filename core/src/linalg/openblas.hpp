@@ -7,6 +7,7 @@
 
 // The symbols of the PyPI package scipy-openblas32: Fortran's interface with 32-bit integers.
 extern "C" {
+int scipy_openblas_get_num_threads();
 void scipy_openblas_set_num_threads(int);
 
 #define GPRAT_DECLARE(T, letter)                                                                   \

@@ -45,6 +45,11 @@ void PageCache::give(Block block) {
     bytes_ += block.bytes;
 }
 
+void PageCache::clear() {
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    if (lock.owns_lock()) free_all();
+}
+
 void PageCache::free_all() {
     for (const Block& block : blocks_) std::free(block.memory);
     blocks_.clear();

@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "gprat/error.hpp"
+#include "gprat/tasks/task_graph.hpp"
 #include "gprat/tasks/worker_pool.hpp"
 
 namespace gprat::tasks {
@@ -25,7 +26,7 @@ Runtime::Runtime() {
                        runtime.pool_.reset();
                        runtime.active_leases_ = 0;
                        runtime.stopping_ = false;
-                       runtime.forked_ = true;
+                       runtime.generation_.fetch_add(1, std::memory_order_relaxed);
                        runtime.mutex_.unlock();
                    });
 }
@@ -45,7 +46,7 @@ void Runtime::start(int threads) {
 }
 
 void Runtime::start_locked(int threads) {
-    if (!forked_) pool_ = std::make_shared<WorkerPool>(threads);
+    if (generation() == 1) pool_ = std::make_shared<WorkerPool>(threads);
 }
 
 void Runtime::stop() {
@@ -54,6 +55,10 @@ void Runtime::stop() {
 }
 
 void Runtime::stop_locked(std::unique_lock<std::mutex>& lock) {
+    if (TaskGraph::is_in_task())
+        throw InvalidArgument(
+            "the threads cannot be changed or stopped from inside a computation, such as by a "
+            "kernel that is evaluated in Python. Do it outside");
     idle_.wait(lock, [this] { return !stopping_; });
     // Suspended work can't finish, and stopping waits for it.
     suspended_.store(false, std::memory_order_release);
@@ -98,7 +103,8 @@ void Runtime::wait_while_suspended(const std::atomic<bool>& cancelled) {
 
 Runtime::Lease::Lease(Runtime& runtime) : runtime_(runtime) {
     std::unique_lock lock(runtime_.mutex_);
-    runtime_.idle_.wait(lock, [this] { return !runtime_.stopping_; });
+    // Who stops the runtime waits for the graph that this thread works for.
+    if (!TaskGraph::is_in_task()) runtime_.idle_.wait(lock, [this] { return !runtime_.stopping_; });
     if (!runtime_.pool_) {
         runtime_.start_locked(runtime_.requested_threads_ > 0 ? runtime_.requested_threads_
                                                               : default_threads());

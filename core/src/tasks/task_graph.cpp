@@ -25,10 +25,23 @@ constexpr auto kPollInterval = std::chrono::milliseconds(50);
 /// Tasks that may wait at a time: bounds the memory of the graph, far above any lookahead's need.
 constexpr index_t kMaxOutstanding = 1 << 16;
 
+thread_local int tasks_on_this_thread = 0;
+
 int worker_count(const RunOptions& options, const WorkerPool* pool) {
-    if (pool == nullptr) return 1;
+    if (pool == nullptr || TaskGraph::is_in_task()) return 1;
     return options.threads > 0 ? std::min(options.threads, pool->threads()) : pool->threads();
 }
+
+/// What one worker has done. It alone writes, so that counting takes no more than a store.
+struct alignas(64) WorkOfWorker {
+    std::atomic<double> flops{0.0};
+    std::atomic<double> pairs{0.0};
+
+    void add(const TaskLabel& label) {
+        auto& sum = label.unit == Unit::flops ? flops : pairs;
+        sum.store(sum.load(std::memory_order_relaxed) + label.work, std::memory_order_relaxed);
+    }
+};
 
 }  // namespace
 
@@ -45,6 +58,7 @@ struct TaskGraph::Scheduler {
           workers(worker_count(options, lease.pool())),
           arena(workers > 1 ? lease.pool()->arena(workers) : nullptr),
           ready(workers),
+          work_done(static_cast<std::size_t>(workers)),
           observer(current_observer()),
           next_poll(Clock::now() + kPollInterval) {}
 
@@ -56,6 +70,7 @@ struct TaskGraph::Scheduler {
     void wait_inline_while_suspended();
     void drain();
     void poll();
+    WorkDone total_work_done() const;
 
     // Any thread.
     void make_ready(Task* task, std::size_t worker);
@@ -69,6 +84,7 @@ struct TaskGraph::Scheduler {
     int workers;
     std::shared_ptr<WorkerPool::Arena> arena;
     ReadyQueue ready;
+    std::vector<WorkOfWorker> work_done;
     std::shared_ptr<Observer> observer;
     Clock::time_point next_poll;
 
@@ -92,6 +108,7 @@ TaskGraph::~TaskGraph() {
     if (!inline_) {
         cancel();
         scheduler.options.should_cancel = nullptr;
+        scheduler.options.on_progress = nullptr;
         scheduler.drain();
     }
     for (auto& access : scheduler.accesses) scheduler.forget(access);
@@ -99,6 +116,10 @@ TaskGraph::~TaskGraph() {
 
 int TaskGraph::threads() const {
     return scheduler_->workers;
+}
+
+bool TaskGraph::is_in_task() {
+    return tasks_on_this_thread > 0;
 }
 
 Handle TaskGraph::new_handles(index_t count) {
@@ -130,6 +151,7 @@ void TaskGraph::submit(std::unique_ptr<Task> task, std::span<const Handle> reads
 void TaskGraph::run() {
     auto& scheduler = *scheduler_;
     if (!inline_) scheduler.drain();
+    if (scheduler.options.on_progress) scheduler.options.on_progress(scheduler.total_work_done());
     const std::lock_guard lock(scheduler.mutex);
     if (scheduler.error) std::rethrow_exception(std::exchange(scheduler.error, nullptr));
     if (scheduler.cancelled) throw Cancelled();
@@ -213,9 +235,19 @@ void TaskGraph::Scheduler::wait_inline_while_suspended() {
 }
 
 void TaskGraph::Scheduler::poll() {
+    if (options.on_progress) options.on_progress(total_work_done());
     if (options.should_cancel && options.should_cancel())
         cancelled.store(true, std::memory_order_release);
     next_poll = Clock::now() + kPollInterval;
+}
+
+WorkDone TaskGraph::Scheduler::total_work_done() const {
+    WorkDone total;
+    for (const auto& worker : work_done) {
+        total.flops += worker.flops.load(std::memory_order_relaxed);
+        total.pairs += worker.pairs.load(std::memory_order_relaxed);
+    }
+    return total;
 }
 
 void TaskGraph::Scheduler::make_ready(Task* task, std::size_t worker) {
@@ -269,12 +301,15 @@ void TaskGraph::Scheduler::execute(const TaskLabel& label, int worker,
     Runtime::instance().wait_while_suspended(cancelled);
     if (cancelled.load(std::memory_order_acquire)) return;
     if (observer) observer->task_started(label, worker);
+    ++tasks_on_this_thread;
     try {
         const FlushSubnormals flush;
         body();
     } catch (...) {
         fail(std::current_exception());
     }
+    --tasks_on_this_thread;
+    work_done[static_cast<std::size_t>(worker)].add(label);
     if (observer) observer->task_finished(label, worker);
 }
 

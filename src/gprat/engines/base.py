@@ -57,6 +57,8 @@ class Problem:
         Side of the square tiles of K, in [1, n].
     threads : int or None
         The most threads that a call may use; None for all that the engine has.
+    memory_limit : int or None, default=None
+        The most bytes that a call may take beyond the data; None for what there is.
     """
 
     X: FloatArray
@@ -67,6 +69,7 @@ class Problem:
     noise: Float64Array
     tile_size: int
     threads: int | None
+    memory_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,8 +105,9 @@ class Posterior(Protocol):
 
     The factor L is computed once, by the first call that needs it. Calls may come from several
     Python threads at the same time. Every call raises `NotPositiveDefiniteError` where K has no
-    factor, `RankDeficientTrendError` where the basis functions depend on each other, and
-    `KeyboardInterrupt` soon after Ctrl-C, after which calls work again.
+    factor, `RankDeficientTrendError` where the basis functions depend on each other,
+    `InsufficientMemoryError` before it takes memory that there isn't, and `KeyboardInterrupt` soon
+    after Ctrl-C, after which calls work again.
 
     `basis` is H*, shape (m, q), of the dtype of the points.
     """
@@ -165,7 +169,14 @@ class Posterior(Protocol):
 
 
 class Engine(Protocol):
-    """Computes with Gaussian processes on some hardware."""
+    """Computes with Gaussian processes on some hardware.
+
+    What computes raises `InsufficientMemoryError` before it takes memory that there isn't, or more
+    than the problem's limit.
+    """
+
+    def ensure_memory(self, problem: Problem, objective: Objective) -> None:
+        """Raise `InsufficientMemoryError` if `differentiate` would."""
 
     def factorise(self, problem: Problem) -> Posterior:
         """Return the posterior; its factor is computed when first needed."""

@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from gprat import _core, runtime
+from gprat._costs import Operation
 from gprat._validation import Float64Array, FloatArray
 from gprat.engines.base import Adjoint, Objective, Posterior, Problem
+from gprat.engines.calls import Call
 from gprat.engines.diagnosis import explain_failure
 from gprat.exceptions import (
     InvalidInputError,
@@ -67,6 +69,10 @@ _PRECISIONS: dict[Any, Any] = {
 class CpuEngine:
     """Tiled linear algebra as a task graph on all processors; see `gprat.engines.base.Engine`."""
 
+    def ensure_memory(self, problem: Problem, objective: Objective) -> None:
+        """Raise `InsufficientMemoryError` if `differentiate` would."""
+        Call(problem, _differentiation(objective)).ensure_fits()
+
     def factorise(self, problem: Problem) -> Posterior:
         """Return the posterior; its factor is computed when first needed."""
         return CpuPosterior.of(problem)
@@ -92,23 +98,21 @@ class CpuEngine:
         if inputs:
             _check_input_derivatives(problem)
         results = _call(
-            problem,
+            Call(problem, _differentiation(objective, inputs)),
             _PRECISIONS[problem.X.dtype].differentiate,
             _core_problem(problem),
             objective.value,
             inputs,
-            runtime.threads_for_call(problem.threads),
         )
         return Adjoint(*results)
 
     def color(self, problem: Problem, Z: FloatArray) -> FloatArray:
         """Return LZ."""
         return _call(
-            problem,
+            Call(problem, Operation.COLOR, Z.shape[1]),
             _PRECISIONS[problem.X.dtype].color,
             _core_problem(problem),
             Z,
-            runtime.threads_for_call(problem.threads),
         )
 
     def color_matrix(
@@ -133,9 +137,12 @@ class CpuEngine:
 class CpuPosterior:
     """A posterior whose factor lives in the compiled core; see `gprat.engines.base.Posterior`."""
 
-    def __init__(self, problem: Problem, core: _core.PosteriorFloat64) -> None:
+    def __init__(
+        self, problem: Problem, core: _core.PosteriorFloat64, has_factor: bool = False
+    ) -> None:
         self._problem = problem
         self._core = core
+        self._has_factor = has_factor
 
     @classmethod
     def of(cls, problem: Problem) -> CpuPosterior:
@@ -149,7 +156,7 @@ class CpuPosterior:
         _check_factor(factor, problem, core_problem.factor_size)
         posterior = _PRECISIONS[problem.X.dtype].posterior
         try:
-            return cls(problem, posterior(core_problem, factor))
+            return cls(problem, posterior(core_problem, factor), has_factor=True)
         except _core.NotPositiveDefinite as failure:
             row = failure.args[0]
         raise InvalidInputError(
@@ -159,16 +166,13 @@ class CpuPosterior:
 
     def append(self, problem: Problem) -> CpuPosterior:
         """Return the posterior of more rows."""
-        threads = runtime.threads_for_call(problem.threads)
-        core = _call(problem, self._core.append, _core_problem(problem), threads=threads)
-        return CpuPosterior(problem, core)
+        more = problem.X.shape[0] - self._problem.X.shape[0]
+        return self._update(problem, Operation.APPEND, more, self._core.append)
 
     def delete(self, rows: IntArray, problem: Problem) -> CpuPosterior:
         """Return the posterior without some rows."""
-        threads = runtime.threads_for_call(problem.threads)
         rows = np.ascontiguousarray(rows, dtype=np.int64)
-        core = _call(problem, self._core.delete, rows, _core_problem(problem), threads=threads)
-        return CpuPosterior(problem, core)
+        return self._update(problem, Operation.DELETE, rows.size, self._core.delete, rows)
 
     @property
     def problem(self) -> Problem:
@@ -177,75 +181,130 @@ class CpuPosterior:
 
     def factor(self) -> FloatArray:
         """Return the tiles of L, read-only."""
-        return self._run(self._core.factor)
+        return self._run(Operation.FACTOR, self._core.factor)
 
     def predict_mean(self, X: FloatArray, basis: FloatArray) -> FloatArray:
         """Return the mean at each test point."""
-        return self._run(self._core.predict_mean, X, basis)
+        return self._run(Operation.PREDICT, self._core.predict_mean, X, basis)
 
     def predict_variance(self, X: FloatArray, basis: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the mean and the variance at each test point."""
-        return self._run(self._core.predict_variance, X, basis)
+        return self._run(Operation.VARIANCE, self._core.predict_variance, X, basis, in_blocks=True)
 
     def predict_covariance(self, X: FloatArray, basis: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the mean and the covariance between all test points."""
-        return self._run(self._core.predict_covariance, X, basis)
+        return self._run(Operation.COVARIANCE, self._core.predict_covariance, X, basis)
 
     def predict_gradient(
         self, X: FloatArray, basis: FloatArray
     ) -> tuple[Float64Array, Float64Array, Float64Array]:
         """Return derivatives of mean and variance by the test points."""
         _check_input_derivatives(self._problem)
-        return self._run(self._core.predict_gradient, X, basis)
+        return self._run(
+            Operation.PREDICT_GRADIENT, self._core.predict_gradient, X, basis, in_blocks=True
+        )
 
     def solve(self, B: FloatArray) -> FloatArray:
         """Return K⁻¹B."""
-        return self._run(self._core.solve, B)
+        return self._run(Operation.SOLVE, self._core.solve, B)
 
     def multiply(self, B: FloatArray) -> FloatArray:
         """Return KB."""
-        return self._run(self._core.multiply, B)
+        return self._run(Operation.SOLVE, self._core.multiply, B)
 
     def cholesky(self) -> FloatArray:
         """Return L, dense."""
-        return self._run(self._core.cholesky)
+        return self._run(Operation.DENSE_FACTOR, self._core.cholesky)
 
     def alpha(self) -> FloatArray:
         """Return α."""
-        return self._run(self._core.alpha)
+        return self._run(Operation.FACTOR, self._core.alpha)
 
     def inverse_diagonal(self) -> FloatArray:
         """Return diag(P)."""
-        return self._run(self._core.inverse_diagonal)
+        return self._run(Operation.LEAVE_ONE_OUT, self._core.inverse_diagonal, in_blocks=True)
 
     def trend(self) -> tuple[FloatArray, FloatArray]:
         """Return the coefficients of the trend and the factor of their precision."""
-        return self._run(self._core.trend)
+        return self._run(Operation.FACTOR, self._core.trend)
 
     def log_determinant(self) -> float:
         """Return log|K|."""
-        return self._run(self._core.log_determinant)
+        return self._run(Operation.FACTOR, self._core.log_determinant)
 
     def log_marginal_likelihood(self) -> float:
         """Return the log marginal likelihood of all outputs."""
-        return self._run(self._core.log_marginal_likelihood)
+        return self._run(Operation.FACTOR, self._core.log_marginal_likelihood)
 
-    def _run(self, method: Callable[..., _Result], *arrays: FloatArray) -> _Result:
-        threads = runtime.threads_for_call(self._problem.threads)
-        return _call(self._problem, method, *arrays, threads=threads)
+    def _run(
+        self,
+        operation: Operation,
+        method: Callable[..., _Result],
+        *arrays: FloatArray,
+        in_blocks: bool = False,
+    ) -> _Result:
+        """Call the core; the first array's size is what the need for memory depends on."""
+        result = _call(
+            Call(self._problem, operation, _size(operation, arrays), self._has_factor),
+            method,
+            *arrays,
+            in_blocks=in_blocks,
+        )
+        self._has_factor = True
+        return result
+
+    def _update(
+        self,
+        problem: Problem,
+        operation: Operation,
+        m: int,
+        method: Callable[..., _core.PosteriorFloat64],
+        *arguments: Any,
+    ) -> CpuPosterior:
+        """Return the posterior of other rows, with a factor if this one has it."""
+        if not self._has_factor:
+            # Nothing is computed: the new posterior has no factor either.
+            return CpuPosterior(problem, _run(problem, method, *arguments, _core_problem(problem)))
+        call = Call(problem, operation, m, has_factor=True)
+        core = _call(call, method, *arguments, _core_problem(problem))
+        return CpuPosterior(problem, core, has_factor=True)
 
 
 def _call(
+    call: Call, function: Callable[..., _Result], *arguments: Any, in_blocks: bool = False
+) -> _Result:
+    """Call the core if there is memory for it, and show how far it is."""
+    blocks = call.ensure_fits()
+    options = {"blocks": blocks} if in_blocks else {}
+    with call.bar():
+        return _run(call.problem, function, *arguments, **options)
+
+
+def _run(
     problem: Problem, function: Callable[..., _Result], *arguments: Any, **options: int
 ) -> _Result:
     """Call the core; explain its failures."""
+    threads = runtime.threads_for_call(problem.threads)
     try:
-        return function(*arguments, **options)
+        return function(*arguments, threads=threads, **options)
     except _core.NotPositiveDefinite as failure:
         pivot, is_finite = failure.args
     except _core.RankDeficient as failure:
         raise RankDeficientTrendError(problem.basis_names, failure.args[0]) from None
     raise _explain(problem, pivot, is_finite)
+
+
+def _differentiation(objective: Objective, inputs: bool = False) -> Operation:
+    if objective is Objective.LEAVE_ONE_OUT:
+        return Operation.LEAVE_ONE_OUT_FIT
+    return Operation.FIT_WITH_INPUTS if inputs else Operation.FIT
+
+
+def _size(operation: Operation, arrays: tuple[FloatArray, ...]) -> int:
+    """Return how many test points, or columns, a call takes."""
+    if not arrays:
+        return 0
+    return int(arrays[0].shape[1 if operation is Operation.SOLVE else 0])
 
 
 def _explain(problem: Problem, row: int, is_finite: bool) -> NotPositiveDefiniteError:

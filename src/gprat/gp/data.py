@@ -36,7 +36,11 @@ class Data:
     basis_names: tuple[str, ...]
 
     def problem(
-        self, hyperparameters: Hyperparameters, tile_size: int, threads: int | None
+        self,
+        hyperparameters: Hyperparameters,
+        tile_size: int,
+        threads: int | None,
+        memory_limit: int | None,
     ) -> Problem:
         """Return what an engine needs to know."""
         return Problem(
@@ -48,6 +52,7 @@ class Data:
             hyperparameters.noise.variances,
             tile_size,
             threads,
+            memory_limit,
         )
 
     def append(self, other: Data) -> Data:

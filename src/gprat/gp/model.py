@@ -79,6 +79,10 @@ class GP(Training, Prediction, Updating, Storage):
     dtype : numpy.float64 or numpy.float32, default=None
         Precision of the computation and of the results; None for float32 if X is float32, and
         float64 otherwise.
+    memory_limit : int, default=None
+        The most bytes that a computation of this model may take at a time beyond the data, its
+        factor and the results included; None for what is available. What needs more, or more than
+        is available, raises `InsufficientMemoryError` before it starts.
 
     Raises
     ------
@@ -88,6 +92,10 @@ class GP(Training, Prediction, Updating, Storage):
         If an argument has a type that cannot be used. Also a ``TypeError``.
     UnsupportedKernelError
         If the kernel cannot be used. Also a ``ValueError``.
+
+    See Also
+    --------
+    gprat.plan : What a computation takes, without data.
 
     Notes
     -----
@@ -124,6 +132,7 @@ class GP(Training, Prediction, Updating, Storage):
         tile_size: int | Literal["auto"] = "auto",
         threads: int | None = None,
         dtype: npt.DTypeLike | None = None,
+        memory_limit: int | None = None,
     ) -> None:
         super().__init__(
             X,
@@ -139,6 +148,7 @@ class GP(Training, Prediction, Updating, Storage):
             tile_size=tile_size,
             threads=threads,
             dtype=dtype,
+            memory_limit=memory_limit,
         )
 
     @property

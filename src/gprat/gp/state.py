@@ -30,6 +30,7 @@ __all__ = ["OBJECTIVES", "ModelState", "NoiseBounds", "finite_bounds"]
 NoiseBounds: TypeAlias = tuple[float, float] | Literal["fixed"]
 
 _THREADS_REMEDY = "Pass how many processors to use, or None for all."
+_MEMORY_REMEDY = "Pass bytes, such as 8 * 2**30 for 8 GiB, or None for what there is."
 _TILE_REMEDY = 'Pass the side of a tile, such as 256, or "auto".'
 OBJECTIVES = {
     "log_marginal_likelihood": Objective.MARGINAL_LIKELIHOOD,
@@ -56,6 +57,7 @@ class ModelState:
         tile_size: int | Literal["auto"],
         threads: int | None,
         dtype: npt.DTypeLike | None,
+        memory_limit: int | None = None,
     ) -> None:
         self._dtype = validation.check_dtype(dtype, X)
         self._X = validation.check_training_inputs(X, self._dtype)
@@ -63,6 +65,7 @@ class ModelState:
         self._Y = validation.check_rows(y, "y", n, self._dtype)
         self._has_vector_targets = np.ndim(y) == 1
         self._threads = _check_threads(threads)
+        self.memory_limit = memory_limit
         self._tile_size_is_automatic = isinstance(tile_size, str)
         self._tile_size = _resolve_tile_size(tile_size, n)
         self._objective = _check_objective(objective)
@@ -197,6 +200,19 @@ class ModelState:
         """Precision of the computation and of the results."""
         return self._dtype
 
+    @property
+    def memory_limit(self) -> int | None:
+        """The most bytes that a computation of this model may take; may be set."""
+        return self._memory_limit
+
+    @memory_limit.setter
+    def memory_limit(self, memory_limit: int | None) -> None:
+        if memory_limit is not None:
+            memory_limit = validation.check_positive_integer(
+                memory_limit, "memory_limit", _MEMORY_REMEDY
+            )
+        self._memory_limit = memory_limit
+
     # What the other parts of a model build on
 
     def _make_data(self, X: FloatArray, Y: FloatArray) -> Data:
@@ -228,7 +244,9 @@ class ModelState:
         return values[:, 0] if self._has_vector_targets else values
 
     def _problem(self, hyperparameters: Hyperparameters) -> Problem:
-        return self._data.problem(hyperparameters, self.tile_size, self._threads)
+        return self._data.problem(
+            hyperparameters, self.tile_size, self._threads, self._memory_limit
+        )
 
     def _factor(self, hyperparameters: Hyperparameters) -> Posterior:
         """Return the posterior for these hyperparameters; keep it if they are the current ones."""

@@ -113,8 +113,9 @@ class Training(Likelihood):
             Go on from the checkpoint, if there is one, to exactly the result of a training that
             was not interrupted. Data, model and arguments must be the same.
         memory_limit : int, default=None
-            The most bytes that restarts which run at the same time may use; None for a quarter of
-            the memory that is free. One run at a time is always allowed.
+            The most bytes that restarts which run at the same time may use together; None for the
+            model's `memory_limit`, and where that is None too, for a quarter of the memory that is
+            free. One run at a time is always allowed, as far as the model's `memory_limit` goes.
         partners : sequence of GP, default=()
             Models of other data with the same hyperparameters, which are learned from all data
             together: the sum of the losses is minimised, from the hyperparameters of this model,
@@ -132,6 +133,9 @@ class Training(Likelihood):
             If the covariance matrix has no Cholesky factor at the start, or at any start.
         InvalidInputError
             If there is no such optimiser or hyperparameter, or an option makes no sense.
+        InsufficientMemoryError
+            If an evaluation of the loss needs more memory than it may take, or than there is; found
+            out before anything is computed.
         CheckpointError
             If the checkpoint belongs to another training, is damaged, or cannot be written; or it
             exists and `resume` is False. The file is left as it is.
@@ -173,7 +177,7 @@ class Training(Likelihood):
                 progress=progress,
                 checkpoint=checkpoint,
                 resume=resume,
-                memory_limit=memory_limit,
+                memory_limit=self._memory_limit if memory_limit is None else memory_limit,
             )
 
     def optimize_step(self, learning_rate: float = 0.1) -> float:
@@ -234,6 +238,9 @@ class Training(Likelihood):
 
         for model in models:
             model._release()
+        for model, hyperparameters in zip(models, starts, strict=True):
+            # Before the early stages on few rows: they may take minutes.
+            self._engine.ensure_memory(model._problem(hyperparameters), model._objective)
         task = add_tasks([m._task(s, active) for m, s in zip(models, starts, strict=True)])
         if further is not None:
             remaining = iter(further)
@@ -337,7 +344,8 @@ class Training(Likelihood):
             if prior == -np.inf:
                 return np.inf, np.zeros(len(active))
             adjoint = self._engine.differentiate(
-                data.problem(hyperparameters, tile_size, allowed), self._objective
+                data.problem(hyperparameters, tile_size, allowed, self._memory_limit),
+                self._objective,
             )
             gradient = hyperparameters.theta_gradient(adjoint.parameters, adjoint.noise)
             return -adjoint.value - prior, -(gradient + prior_gradient)[active]

@@ -163,7 +163,9 @@ class Updating(ModelState):
         if self._tile_size_is_automatic:
             tile_size = auto_tile_size(n, runtime.processors())
         if posterior is not None:
-            problem = data.problem(hyperparameters, min(tile_size, n), self._threads)
+            problem = data.problem(
+                hyperparameters, min(tile_size, n), self._threads, self._memory_limit
+            )
             posterior = update(posterior, problem)
         # One call that no signal interrupts: Ctrl-C finds the model as it was, or as it will be.
         self.__dict__.update(

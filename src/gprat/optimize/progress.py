@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from types import TracebackType
-from typing import TextIO
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
+from gprat._progress import is_terminal, output_may_be_gone
 from gprat.optimize.base import Iteration
 
 __all__ = ["TrainingProgress"]
@@ -48,13 +47,13 @@ class TrainingProgress:
                 console=console or Console(stderr=True),
                 refresh_per_second=4,
                 # What a callback prints goes above the line, but never where it wasn't going.
-                redirect_stdout=_is_terminal(sys.stdout),
+                redirect_stdout=is_terminal(sys.stdout),
             )
 
     def __enter__(self) -> TrainingProgress:
         if self._display is not None:
             self._task = self._display.add_task("training", total=None)
-            with _output_may_be_gone():
+            with output_may_be_gone():
                 self._display.start()
         return self
 
@@ -65,7 +64,7 @@ class TrainingProgress:
         traceback: TracebackType | None,
     ) -> None:
         if self._display is not None:
-            with _output_may_be_gone():
+            with output_may_be_gone():
                 self._display.stop()
 
     def show(self, iteration: Iteration, n_evaluations: int) -> None:
@@ -74,7 +73,7 @@ class TrainingProgress:
             return
         best = max(iteration.objective, self._best.get(iteration.stage, -float("inf")))
         self._best[iteration.stage] = best
-        with _output_may_be_gone():
+        with output_may_be_gone():
             line = self._line(iteration, best, n_evaluations)
             self._display.update(self._task, description=line)
 
@@ -90,14 +89,4 @@ class TrainingProgress:
 def _is_wanted(wanted: bool | None, console: Console | None) -> bool:
     if wanted is not None:
         return wanted
-    return _is_terminal(sys.stderr) if console is None else console.is_terminal
-
-
-def _is_terminal(stream: TextIO | None) -> bool:
-    # A process without a console has no such stream.
-    return stream is not None and not stream.closed and stream.isatty()
-
-
-def _output_may_be_gone() -> contextlib.suppress:
-    """Let training go on when its terminal has been closed."""
-    return contextlib.suppress(OSError, ValueError)
+    return is_terminal(sys.stderr) if console is None else console.is_terminal

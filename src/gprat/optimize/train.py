@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from gprat import _progress
 from gprat import _validation as validation
 from gprat.exceptions import CheckpointError, InvalidInputError, UnsupportedTypeError
 from gprat.optimize.advice import advise
@@ -192,7 +193,10 @@ class _Training:
         """Run all starts and report."""
         checkpoint = self._conditions.checkpoint
         try:
-            with TrainingProgress(progress, len(self._runs)) as self._progress:
+            with (
+                _progress.no_bars(),
+                TrainingProgress(progress, len(self._runs)) as self._progress,
+            ):
                 self._run_stages()
             if checkpoint is not None:
                 checkpoint.save()

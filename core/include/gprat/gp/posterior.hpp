@@ -1,11 +1,11 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 
 #include "gprat/gp/conditioning.hpp"
 #include "gprat/gp/predict_gradient.hpp"
 #include "gprat/gp/problem.hpp"
+#include "gprat/tasks/fork_safe_mutex.hpp"
 #include "gprat/tasks/task_graph.hpp"
 
 namespace gprat::gp {
@@ -73,7 +73,7 @@ private:
     void run_on_columns(MatrixView<T> b, const tasks::RunOptions& options, AddTasks&& add);
 
     Problem<T> problem_;
-    std::timed_mutex mutex_;
+    tasks::ForkSafeMutex mutex_;
     std::unique_ptr<Conditioning<T>> conditioning_;  ///< as soon as there is a factor
     bool is_solved_ = false;
 };

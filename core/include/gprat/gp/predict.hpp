@@ -53,7 +53,8 @@ struct TrendWorkspace {
 /// variances are known, and its memory serves a later one.
 template <class T>
 struct VarianceWorkspace {
-    VarianceWorkspace(const Problem<T>& problem, index_t m, int threads);
+    /// At most `slots` blocks.
+    VarianceWorkspace(const Problem<T>& problem, index_t m, index_t slots);
 
     index_t n;
     TileLayout blocks;         ///< blocks of test points

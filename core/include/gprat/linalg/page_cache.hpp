@@ -27,6 +27,9 @@ public:
     /// Keeps the block, or frees it.
     void give(Block block);
 
+    /// Frees what is kept.
+    void clear();
+
 private:
     static constexpr std::size_t kMostBytes = std::size_t{1} << 30;
 

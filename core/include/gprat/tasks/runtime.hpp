@@ -22,7 +22,8 @@ public:
     static int default_threads();
 
     /// Starts `threads` workers (0: `default_threads()`). A running runtime with another number of
-    /// threads first finishes its pending work.
+    /// threads first finishes its pending work. Neither this nor `stop` is for tasks: they'd wait
+    /// for themselves.
     void start(int threads = 0);
 
     /// Resumes if suspended, waits for pending work, then ends the worker threads. Does nothing
@@ -34,6 +35,9 @@ public:
     void resume();
 
     bool is_running() const;
+    /// 1 and, in a forked child, one more than in its parent.
+    int generation() const { return generation_.load(std::memory_order_relaxed); }
+
     bool is_suspended() const { return suspended_.load(std::memory_order_acquire); }
 
     /// Number of workers, or the number that the next start would use.
@@ -71,7 +75,7 @@ private:
     int requested_threads_ = 0;
     bool stopping_ = false;
     std::atomic<bool> suspended_{false};
-    bool forked_ = false;
+    std::atomic<int> generation_{1};
 };
 
 }  // namespace gprat::tasks

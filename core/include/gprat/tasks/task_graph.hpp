@@ -18,8 +18,19 @@ using Handle = index_t;
 /// Smaller ranks run first among the tasks that are ready.
 using Rank = index_t;
 
+/// Work that a graph has done so far.
+struct WorkDone {
+    double flops = 0.0;
+    double pairs = 0.0;
+};
+
 struct RunOptions {
     int threads = 0;  ///< at most this many workers; 0: all of the runtime
+    /// At most so many blocks of columns in memory at a time, where an operation takes them one
+    /// after the other; 0: one more than workers. Results are the same.
+    index_t blocks = 0;
+    /// Called now and then on the thread that adds and runs, before `should_cancel`, and at the end.
+    std::function<void(const WorkDone&)> on_progress;
     /// Called now and then on the thread that adds and runs; true cancels the graph.
     std::function<bool()> should_cancel;
 };
@@ -27,7 +38,9 @@ struct RunOptions {
 /// Tasks in program order, run as a dataflow graph: edges are inferred from what each task reads
 /// and writes (read after write, write after read, write after write), and tasks start while later
 /// ones are still being added. The first exception cancels what has not started and is rethrown by
-/// `run`. With one thread, tasks run inside `add`, in program order, and no edges are kept.
+/// `run`. With one thread, tasks run inside `add`, in program order, and no edges are kept. So they
+/// do in a graph that a task of another one makes: its thread is a worker, and were all of them to
+/// wait for workers, none would come.
 ///
 /// `new_handles`, `add` and `run` belong to the one thread that owns the graph; `cancel` to all.
 class TaskGraph {
@@ -68,6 +81,9 @@ public:
 
     /// Workers that the graph may use.
     int threads() const;
+
+    /// Whether the calling thread is at a task, of whatever graph.
+    static bool is_in_task();
 
     struct Task;
 

@@ -1,0 +1,172 @@
+"""A bar on the terminal for one long computation, and the one place that says who may show what.
+
+One display at a time: while training shows its line, or another thread its bar, there is no other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from gprat._core import runtime as _runtime
+
+__all__ = [
+    "bar",
+    "get_wanted",
+    "is_terminal",
+    "no_bars",
+    "output_may_be_gone",
+    "set_wanted",
+]
+
+# Seconds before a bar appears, and between two looks of it.
+_PATIENCE, _INTERVAL = 1.0, 0.25
+
+_wanted: bool | None = None
+_one_at_a_time = threading.Lock()
+# How many trainings go on: what they compute shows no bars.
+_trainings = 0
+_trainings_lock = threading.Lock()
+_first_process = os.getpid()
+
+
+def set_wanted(wanted: bool | None) -> None:
+    """Show bars; or not; or, with None, if standard error is a terminal."""
+    global _wanted
+    _wanted = wanted
+
+
+def get_wanted() -> bool | None:
+    """Return what was set last."""
+    return _wanted
+
+
+@contextlib.contextmanager
+def no_bars() -> Iterator[None]:
+    """Let no computation show a bar during a ``with`` block, in whatever thread."""
+    global _trainings
+    with _trainings_lock:
+        _trainings += 1
+    try:
+        yield
+    finally:
+        with _trainings_lock:
+            _trainings -= 1
+
+
+def bar(title: str, total: float, pair: float) -> AbstractContextManager[object]:
+    """Return what shows how far the computations of a ``with`` block of this thread are.
+
+    Parameters
+    ----------
+    title : str
+        What is computed.
+    total : float
+        Floating-point operations, where a pair of points counts as `pair`.
+    pair : float
+        Operations that take as long as the covariance of two points.
+    """
+    if _trainings or not _is_wanted():
+        return contextlib.nullcontext()
+    return _Bar(title, total, pair)
+
+
+class _Bar:
+    """Told by the core how far it is, by the thread that waits for it."""
+
+    def __init__(self, title: str, total: float, pair: float) -> None:
+        self._title, self._total, self._pair = title, total, pair
+        self._display: Progress | None = None
+        self._is_mine = False
+
+    def __enter__(self) -> _Bar:
+        self._is_mine = _one_at_a_time.acquire(blocking=False)
+        if self._is_mine:
+            self._next_look = time.perf_counter() + _PATIENCE
+            _runtime.set_progress_listener(self._tell)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if not self._is_mine:
+            return
+        try:
+            _runtime.set_progress_listener(None)
+            self._stop(is_complete=kind is None)
+        finally:
+            _one_at_a_time.release()
+
+    def _tell(self, flops: float, pairs: float) -> None:
+        now = time.perf_counter()
+        if now < self._next_look:
+            return
+        self._next_look = now + _INTERVAL
+        if _trainings:
+            self._stop(is_complete=False)
+            return
+        with output_may_be_gone():
+            if self._display is None:
+                self._start()
+            assert self._display is not None
+            self._display.update(self._task, completed=flops + self._pair * pairs)
+            self._display.refresh()
+
+    def _start(self) -> None:
+        console = Console(stderr=True)
+        self._display = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=console,
+            # The thread that computes shows it: none is left behind by Ctrl-C.
+            auto_refresh=False,
+            # In a file the last state stays, on a terminal nothing does.
+            transient=console.is_terminal,
+            # What others print goes above the bar, but never where it wasn't going.
+            redirect_stdout=is_terminal(sys.stdout),
+        )
+        self._task = self._display.add_task(self._title, total=self._total)
+        self._display.start()
+
+    def _stop(self, is_complete: bool) -> None:
+        if self._display is None:
+            return
+        display, self._display = self._display, None
+        with output_may_be_gone():
+            if is_complete:
+                display.update(self._task, completed=self._total)
+            display.stop()
+
+
+def _is_wanted() -> bool:
+    if _wanted is not None:
+        return _wanted
+    # Many processes that share a terminal would write over each other.
+    is_first = os.getpid() == _first_process and multiprocessing.parent_process() is None
+    return is_first and is_terminal(sys.stderr)
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Tell whether people watch a stream; a process without a console has none."""
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+def output_may_be_gone() -> contextlib.suppress:
+    """Let the work go on when its terminal has been closed."""
+    return contextlib.suppress(OSError, ValueError)

@@ -1,0 +1,236 @@
+"""What one call on the processors takes: whether that fits into memory, and how far it has come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+
+from gprat import _machine, _progress, runtime
+from gprat._core import runtime as _runtime
+from gprat._costs import PLANNED, Operation, Work
+from gprat._text import as_bytes
+from gprat.engines.base import Problem
+from gprat.exceptions import InsufficientMemoryError
+from gprat.kernels import PythonProgram
+from gprat.planning import Plan, plan
+
+__all__ = ["Call", "refusal", "room_for"]
+
+# Bytes below which nobody looks at the memory of the machine: that takes longer than small models.
+_SMALL = 64 << 20
+# More test points or columns than a block has, in any case.
+_BLOCK = 768
+
+# Operations from which on a call may take more than a second, and what a pair of points counts,
+# which is what it takes on one processor: with a compiled kernel, and through Python.
+_LONG = 2e10
+_PAIR, _PAIR_IN_PYTHON = 150.0, 3000.0
+
+_TITLES = {
+    Operation.FIT: "likelihood and gradient",
+    Operation.PREDICT: "means",
+    Operation.VARIANCE: "means and variances",
+    Operation.COVARIANCE: "means and covariance",
+    Operation.FACTOR: "factorisation",
+    Operation.DENSE_FACTOR: "dense Cholesky factor",
+    Operation.PREDICT_GRADIENT: "gradients of predictions",
+    Operation.LEAVE_ONE_OUT: "leave-one-out",
+    Operation.SOLVE: "solution",
+    Operation.COLOR: "samples",
+    Operation.FIT_WITH_INPUTS: "gradient by the inputs",
+    Operation.LEAVE_ONE_OUT_FIT: "leave-one-out and gradient",
+    Operation.APPEND: "new rows",
+    Operation.DELETE: "rows without some",
+}
+# Operations that take test points one by one, so that fewer at a time are the same.
+_BY_POINT = (Operation.PREDICT, Operation.VARIANCE, Operation.PREDICT_GRADIENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of the core.
+
+    Parameters
+    ----------
+    problem : Problem
+        Of what.
+    operation : Operation
+        What is computed.
+    m : int, default=0
+        Test points, columns, or rows that come or leave.
+    has_factor : bool, default=False
+        Whether the factor (of the posterior that is updated, if one is) is there already.
+    """
+
+    problem: Problem
+    operation: Operation
+    m: int = 0
+    has_factor: bool = False
+
+    @property
+    def n(self) -> int:
+        """Training points, those after an update."""
+        return int(self.problem.X.shape[0])
+
+    def ensure_fits(self) -> int:
+        """Return how many blocks of columns fit into memory at a time; 0 for all that are useful.
+
+        Raises
+        ------
+        InsufficientMemoryError
+            If the call takes more than it may, or than there is.
+        """
+        limit = self.problem.memory_limit
+        largest = self.problem.X.dtype.itemsize * (self.n + self.m + _BLOCK) ** 2
+        if limit is None and largest < _SMALL:
+            return 0
+        work = self._work()
+        needed, known = work.peak_bytes(self.n), self._known_bytes(work)
+        if limit is None and needed - known < _SMALL:
+            return 0
+        room = room_for(needed, known, limit)
+        if needed <= room:
+            return 0
+        slots = work.slots_within(self.n, room)
+        work = replace(work, most_slots=slots)
+        needed = work.peak_bytes(self.n)
+        if needed <= room:
+            return slots
+        remedies = self._remedies(work, room)
+        raise refusal(
+            _TITLES[self.operation], needed, room, limit, remedies, self._plan(work, room)
+        )
+
+    def bar(self) -> AbstractContextManager[object]:
+        """Return what shows how far a long call is."""
+        problem, n, m = self.problem, float(self.n), float(self.m)
+        pair = _PAIR_IN_PYTHON if isinstance(problem.program, PythonProgram) else _PAIR
+        columns = 4.0 * (problem.Y.shape[1] + problem.basis.shape[1])
+        if n * (n + m) * (3.0 * (n + m) + columns + pair) < _LONG:
+            return nullcontext()
+        flops, pairs = self.labelled()
+        total = flops + pair * pairs
+        if total < _LONG:
+            return nullcontext()
+        return _progress.bar(f"{_TITLES[self.operation]}, n = {self.n:,}", total, pair)
+
+    def labelled(self) -> tuple[float, float]:
+        """Return the operations and the pairs of points of all tasks."""
+        return self._work().labelled(self.n, self.has_factor)
+
+    def _work(self) -> Work:
+        problem = self.problem
+        return Work(
+            self.operation,
+            problem.X.shape[1],
+            self.m,
+            problem.Y.shape[1],
+            problem.program.n_parameters,
+            runtime.threads_for_call(problem.threads),
+            runtime.processors(),
+            problem.X.dtype.itemsize,
+            partial(min, problem.tile_size),
+            problem.basis.shape[1],
+        )
+
+    def _known_bytes(self, work: Work) -> int:
+        """Return what of the need is there already."""
+        if not self.has_factor:
+            return 0
+        match self.operation:
+            case Operation.APPEND:
+                return work.factor_bytes(self.n - self.m)
+            case Operation.DELETE:
+                return work.factor_bytes(self.n + self.m)
+            case _:
+                return work.factor_bytes(self.n)
+
+    def _remedies(self, work: Work, room: int) -> Iterator[str]:
+        """Yield what would fit instead."""
+        if work.itemsize > 4:
+            single = replace(work, itemsize=4).peak_bytes(self.n)
+            if single <= room:
+                yield f'dtype="float32" ({as_bytes(single)})'
+        if self.operation in (Operation.FIT, Operation.LEAVE_ONE_OUT_FIT):
+            yield "fewer restarts at a time, if several run (memory_limit of optimize)"
+        if self.operation is Operation.COVARIANCE:
+            variances = replace(work, operation=Operation.VARIANCE, most_slots=1)
+            if variances.peak_bytes(self.n) <= room:
+                yield "variances alone (predict_with_uncertainty)"
+        if self.m and self.operation not in (Operation.APPEND, Operation.DELETE):
+            most = _largest(lambda m: replace(work, m=m).peak_bytes(self.n) <= room, self.m)
+            noun = "columns" if self.operation in (Operation.SOLVE, Operation.COLOR) else "points"
+            if most and self.operation in _BY_POINT:
+                yield f"blocks of at most {most:,} test points"
+            elif most:
+                yield f"at most {most:,} {noun} at a time"
+        most = _largest(lambda n: work.peak_bytes(n) <= room, self.n)
+        if most:
+            yield f"at most {most:,} training points"
+
+    def _plan(self, work: Work, room: int) -> Plan | None:
+        if self.operation not in PLANNED:
+            return None
+        problem = self.problem
+        return plan(
+            self.n,
+            work.d,
+            self.m,
+            what=self.operation.value,  # type: ignore[arg-type]
+            n_outputs=max(1, work.k),
+            n_hyperparameters=max(1, work.p),
+            threads=work.threads,
+            dtype=problem.X.dtype.name,
+            tile_size=problem.tile_size,
+            memory=max(1, room),
+        )
+
+
+def room_for(needed: int, known: int, limit: int | None) -> int:
+    """Return how many bytes may be taken, of which `known` ones are; tries to make it enough."""
+    room = _room(known, limit)
+    if needed > room:
+        # Memory that was freed is kept for the next call, and some systems count it as taken.
+        _runtime.free_cached_memory()
+        room = _room(known, limit)
+    return room
+
+
+def refusal(
+    title: str,
+    needed: int,
+    room: int,
+    limit: int | None,
+    remedies: Iterable[str],
+    planned: Plan | None = None,
+) -> InsufficientMemoryError:
+    """Return the error that says what needs how much, what there is, and what would fit."""
+    source = "memory_limit allows" if room == limit else "available are"
+    would_fit = "; ".join(remedies) or "nothing of the kind"
+    return InsufficientMemoryError(
+        f"{title}: {as_bytes(needed)} of memory are needed beyond the data, and {source} "
+        f"{as_bytes(room)}. What would fit: {would_fit}.",
+        needed,
+        room,
+        planned,
+    )
+
+
+def _room(known: int, limit: int | None) -> int:
+    """Return what may be taken, with what is taken already."""
+    # 0: nobody knows.
+    rooms = [free + known] if (free := _machine.available_memory()) else []
+    if limit is not None:
+        rooms.append(limit)
+    return min(rooms, default=1 << 62)
+
+
+def _largest(holds: Callable[[int], bool], below: int) -> int:
+    """Return the largest number below `below` that something holds for, which larger ones lose."""
+    low, high = 0, below
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low
