@@ -22,11 +22,12 @@ void bind_runtime(nb::module_& module) {
     runtime.def("is_suspended", [] { return Runtime::instance().is_suspended(); });
     runtime.def("default_threads", [] { return Runtime::default_threads(); });
     runtime.def("free_cached_memory", [] { PageCache::instance().clear(); });
-    // The caller keeps the listener alive, and sets back what was there before.
     runtime.def(
         "set_progress_listener",
         [](nb::handle listener) {
-            progress_listener = listener.is_none() ? nullptr : listener.ptr();
+            PyObject* const before = progress_listener;
+            progress_listener = listener.is_none() ? nullptr : listener.inc_ref().ptr();
+            Py_XDECREF(before);
         },
         "listener"_a.none());
 }

@@ -315,6 +315,9 @@ class CountingEngine:
         self.n_factors += 1
         return self.engine.factorise(problem)
 
+    def ensure_memory(self, *arguments):
+        self.engine.ensure_memory(*arguments)
+
     def differentiate(self, *arguments, **options):
         return self.engine.differentiate(*arguments, **options)
 

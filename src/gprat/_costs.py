@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 
-__all__ = ["PLANNED", "Operation", "Work"]
+__all__ = ["PLANNED", "Operation", "Work", "triangle_numbers"]
 
 # As in the core: tile_layout.hpp, predict.cpp, gemm.cpp, task_graph.cpp, predict_gradient.cpp,
 # update.cpp.
@@ -189,7 +189,7 @@ class Work:
             case Operation.COVARIANCE:
                 return flops + size**2 * m + size * m * (m + self._block()), pairs + size * m
             case Operation.LEAVE_ONE_OUT:
-                return flops + size**3 / 3.0, pairs
+                return flops + size**3 / 3.0 + size**2 * tile / 2.0, pairs
             case Operation.SOLVE:
                 return flops + 2.0 * size**2 * m, pairs
             case Operation.COLOR:

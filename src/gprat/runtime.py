@@ -23,12 +23,26 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import TracebackType
 
+import numpy as np
+
+from gprat import _progress
 from gprat._core import runtime as _runtime
 from gprat._validation import check_positive_integer
-from gprat.exceptions import InvalidInputError, RuntimeSuspendedError
+from gprat.exceptions import InvalidInputError, RuntimeSuspendedError, UnsupportedTypeError
 
-__all__ = ["is_running", "limit", "processors", "resume", "start", "stop", "suspend", "threads"]
+__all__ = [
+    "is_running",
+    "limit",
+    "processors",
+    "progress",
+    "resume",
+    "start",
+    "stop",
+    "suspend",
+    "threads",
+]
 
 _ENVIRONMENT_VARIABLE = "GPRAT_NUM_THREADS"
 # What joblib's worker processes, batch systems and users set for every library that has threads.
@@ -59,7 +73,8 @@ def start(threads: int | None = None) -> None:
     Raises
     ------
     InvalidInputError
-        If `threads` or GPRAT_NUM_THREADS is less than 1, or GPRAT_NUM_THREADS is not a number.
+        If `threads` or GPRAT_NUM_THREADS is less than 1, or GPRAT_NUM_THREADS is not a number; or
+        if a kernel that is evaluated in Python wants another number.
     UnsupportedTypeError
         If `threads` is not a whole number.
     """
@@ -75,10 +90,16 @@ def stop() -> None:
 
     Stopping a runtime that does not run does nothing. The next computation starts it again, with
     as many threads as before.
+
+    Raises
+    ------
+    InvalidInputError
+        If a kernel that is evaluated in Python calls it: the computation would wait for itself.
     """
     # Suspended work cannot finish, and stopping waits for it.
     _runtime.resume()
-    _runtime.stop()
+    with _refused_in_tasks():
+        _runtime.stop()
 
 
 def suspend() -> None:
@@ -162,6 +183,57 @@ def limit(threads: int) -> Iterator[None]:
         _limit.reset(token)
 
 
+class progress:  # noqa: N801 - reads as a verb in `with gprat.runtime.progress(True)`
+    """Say whether long computations show a bar on the standard error stream.
+
+    A computation of more than about a second shows how much of its work is done, and how long the
+    rest will take. One bar at a time, for all threads of the process; none while a model trains,
+    which has a line of its own (`gprat.GP.optimize`).
+
+    Called, it counts from now on; as a ``with`` block, until the end of the block. It counts for
+    all threads.
+
+    Parameters
+    ----------
+    wanted : bool or None
+        True: always, also in notebooks and where the output goes to a file, which gets the last
+        state only. False: never. None, as at the beginning: if standard error is a terminal, and in
+        the main process only.
+
+    Raises
+    ------
+    UnsupportedTypeError
+        If `wanted` is none of them.
+
+    Examples
+    --------
+    >>> import gprat
+    >>> gp = gprat.GP([[0.0], [1.0]], [1.0, 2.0])
+    >>> with gprat.runtime.progress(False):
+    ...     mean = gp.predict([[0.5]])
+    """
+
+    def __init__(self, wanted: bool | None) -> None:
+        if wanted is not None and not isinstance(wanted, bool | np.bool_):
+            raise UnsupportedTypeError(
+                f"progress takes True, False or None, got {wanted!r}. Pass None for a bar if "
+                "standard error is a terminal."
+            )
+        self._before = _progress.get_wanted()
+        _progress.set_wanted(None if wanted is None else bool(wanted))
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        _progress.set_wanted(self._before)
+
+
 def threads_for_call(requested: int | None) -> int:
     """Return the number of threads for a computation, starting the runtime if needed.
 
@@ -191,7 +263,16 @@ def threads_for_call(requested: int | None) -> int:
 
 
 def _start_requested() -> None:
-    _runtime.start(_default_threads())
+    with _refused_in_tasks():
+        _runtime.start(_default_threads())
+
+
+@contextmanager
+def _refused_in_tasks() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise InvalidInputError(f"{error}.") from None
 
 
 def _default_threads() -> int:

@@ -117,6 +117,7 @@ def test_interrupted_training_resumes_to_the_same_bits(data, tmp_path, optimizer
 
     class Counting:
         factorise = engine.factorise
+        ensure_memory = engine.ensure_memory
 
         def differentiate(self, *arguments, **options):
             evaluations.append(1)

@@ -116,6 +116,10 @@ class Posterior(Protocol):
     def problem(self) -> Problem:
         """What was factorised."""
 
+    @property
+    def has_factor(self) -> bool:
+        """Whether the factor has been computed, or was given."""
+
     def factor(self) -> FloatArray:
         """Return the tiles of L: a read-only view, which keeps them alive; see the module."""
 

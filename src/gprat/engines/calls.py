@@ -9,14 +9,15 @@ from functools import partial
 
 from gprat import _machine, _progress, runtime
 from gprat._core import runtime as _runtime
-from gprat._costs import PLANNED, Operation, Work
+from gprat._costs import PLANNED, Operation, Work, triangle_numbers
 from gprat._text import as_bytes
+from gprat._validation import FloatArray
 from gprat.engines.base import Problem
 from gprat.exceptions import InsufficientMemoryError
 from gprat.kernels import PythonProgram
 from gprat.planning import Plan, plan
 
-__all__ = ["Call", "refusal", "room_for"]
+__all__ = ["Call", "ensure_colors_fit", "ensure_samples_fit"]
 
 # Bytes below which nobody looks at the memory of the machine: that takes longer than small models.
 _SMALL = 64 << 20
@@ -86,11 +87,11 @@ class Call:
         largest = self.problem.X.dtype.itemsize * (self.n + self.m + _BLOCK) ** 2
         if limit is None and largest < _SMALL:
             return 0
-        work = self._work()
-        needed, known = work.peak_bytes(self.n), self._known_bytes(work)
+        work = self.work()
+        needed, known = work.peak_bytes(self.n), self.known_bytes(work)
         if limit is None and needed - known < _SMALL:
             return 0
-        room = room_for(needed, known, limit)
+        room = _room_for(needed, known, limit)
         if needed <= room:
             return 0
         slots = work.slots_within(self.n, room)
@@ -99,7 +100,7 @@ class Call:
         if needed <= room:
             return slots
         remedies = self._remedies(work, room)
-        raise refusal(
+        raise _refusal(
             _TITLES[self.operation], needed, room, limit, remedies, self._plan(work, room)
         )
 
@@ -118,9 +119,10 @@ class Call:
 
     def labelled(self) -> tuple[float, float]:
         """Return the operations and the pairs of points of all tasks."""
-        return self._work().labelled(self.n, self.has_factor)
+        return self.work().labelled(self.n, self.has_factor)
 
-    def _work(self) -> Work:
+    def work(self) -> Work:
+        """Return what the call costs."""
         problem = self.problem
         return Work(
             self.operation,
@@ -135,7 +137,7 @@ class Call:
             problem.basis.shape[1],
         )
 
-    def _known_bytes(self, work: Work) -> int:
+    def known_bytes(self, work: Work) -> int:
         """Return what of the need is there already."""
         if not self.has_factor:
             return 0
@@ -188,7 +190,60 @@ class Call:
         )
 
 
-def room_for(needed: int, known: int, limit: int | None) -> int:
+def ensure_samples_fit(
+    problem: Problem, m: int, columns: int, *, of_posterior: bool, has_factor: bool = False
+) -> None:
+    """Refuse samples for which there is no memory, before anything is drawn.
+
+    Parameters
+    ----------
+    problem : Problem
+        Whose samples.
+    m, columns : int
+        Points, and functions at them.
+    of_posterior : bool
+        Whether the functions know the data.
+    has_factor : bool, default=False
+        Whether the factor of the data is there already.
+
+    Raises
+    ------
+    InsufficientMemoryError
+        If they take more than they may, or than there is.
+    """
+    itemsize = problem.X.dtype.itemsize
+    # Random numbers come in float64, and are copied once.
+    drawn, kept = 16 * m * columns, itemsize * m * columns
+    coloured = itemsize * triangle_numbers(m, min(m, _BLOCK)) + 4 * kept
+    needed, known = max(drawn, coloured), 0
+    if of_posterior:
+        call = Call(problem, Operation.COVARIANCE, m, has_factor)
+        work = call.work()
+        known, factor = call.known_bytes(work), work.factor_bytes(call.n)
+        covariance = work.peak_bytes(call.n) - factor + kept
+        needed = factor + max(drawn, coloured + itemsize * m**2, covariance)
+    _ensure_samples(m, needed, known, problem.memory_limit)
+
+
+def ensure_colors_fit(matrix: FloatArray, Z: FloatArray) -> None:
+    """Refuse to factorise an m × m matrix, and to multiply m × s numbers, without memory for it."""
+    m, columns = Z.shape
+    if m == 0:
+        return
+    numbers = triangle_numbers(m, min(m, _BLOCK)) + m * columns
+    _ensure_samples(m, matrix.dtype.itemsize * numbers, 0, None)
+
+
+def _ensure_samples(m: int, needed: int, known: int, limit: int | None) -> None:
+    if limit is None and needed - known < _SMALL:
+        return
+    room = _room_for(needed, known, limit)
+    if needed > room:
+        remedies = ["fewer points, or fewer samples, at a time"]
+        raise _refusal(f"samples at {m:,} points", needed, room, limit, remedies)
+
+
+def _room_for(needed: int, known: int, limit: int | None) -> int:
     """Return how many bytes may be taken, of which `known` ones are; tries to make it enough."""
     room = _room(known, limit)
     if needed > room:
@@ -198,7 +253,7 @@ def room_for(needed: int, known: int, limit: int | None) -> int:
     return room
 
 
-def refusal(
+def _refusal(
     title: str,
     needed: int,
     room: int,

@@ -13,7 +13,7 @@ from gprat import _core, runtime
 from gprat._costs import Operation
 from gprat._validation import Float64Array, FloatArray
 from gprat.engines.base import Adjoint, Objective, Posterior, Problem
-from gprat.engines.calls import Call
+from gprat.engines.calls import Call, ensure_colors_fit
 from gprat.engines.diagnosis import explain_failure
 from gprat.exceptions import (
     InvalidInputError,
@@ -119,6 +119,7 @@ class CpuEngine:
         self, matrix: FloatArray, jitter: float, Z: FloatArray, threads: int | None
     ) -> FloatArray:
         """Return the Cholesky factor of a matrix times Z."""
+        ensure_colors_fit(matrix, Z)
         try:
             return _PRECISIONS[matrix.dtype].color_matrix(  # type: ignore[no-any-return]
                 matrix,
@@ -178,6 +179,11 @@ class CpuPosterior:
     def problem(self) -> Problem:
         """What was factorised."""
         return self._problem
+
+    @property
+    def has_factor(self) -> bool:
+        """Whether the factor is there."""
+        return self._has_factor
 
     def factor(self) -> FloatArray:
         """Return the tiles of L, read-only."""

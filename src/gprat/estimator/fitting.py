@@ -225,6 +225,7 @@ class Fitting(EstimatorState):
             tile_size=self.tile_size,
             threads=self.threads,
             dtype=np.float64 if self.dtype is None else self.dtype,
+            memory_limit=self.memory_limit,
             **noise,
         )
 

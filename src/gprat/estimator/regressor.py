@@ -81,7 +81,9 @@ class GaussianProcessRegressor(
     progress : bool or None, default=False
         Whether to show a progress line while learning; None: if standard error is a terminal.
     memory_limit : int, default=None
-        The most bytes for restarts that run at the same time; None for a quarter of what is free.
+        The most bytes that a computation may take at a time beyond the data, restarts that run at
+        the same time together; None for what is available, and for a quarter of it for restarts.
+        What needs more raises `InsufficientMemoryError` before it starts.
 
     Attributes
     ----------

@@ -158,6 +158,8 @@ class Storage(EstimatorState):
         self._alpha = float(alpha[0]) if alpha.size == 1 else alpha
         self._check_patterns(n)
         self._registry, self._kernel, self.training_ = None, None, None
+        for model in self.gps_:
+            model.memory_limit = self.memory_limit
         value = archive.take_entry("log_marginal_likelihood", float)
         self.log_marginal_likelihood_value_ = np.float64(value)
         self.n_features_in_ = gp.n_features

@@ -12,6 +12,7 @@ from gprat import _validation as validation
 from gprat import runtime
 from gprat._validation import Float64Array, FloatArray
 from gprat.engines.base import Engine, Problem
+from gprat.engines.calls import ensure_samples_fit
 from gprat.exceptions import InvalidInputError, JitterWarning, NotPositiveDefiniteError
 from gprat.gp.state import ModelState
 from gprat.planning import auto_tile_size
@@ -45,6 +46,8 @@ class Prediction(ModelState):
             If the covariance matrix of the training data has no Cholesky factor.
         RankDeficientTrendError
             If basis functions of the trend depend on each other at the training points.
+        InsufficientMemoryError
+            If it needs more memory than it may take, or than there is; nothing was computed.
 
         Examples
         --------
@@ -85,6 +88,8 @@ class Prediction(ModelState):
             If the covariance matrix of the training data has no Cholesky factor.
         RankDeficientTrendError
             If basis functions of the trend depend on each other at the training points.
+        InsufficientMemoryError
+            If it needs more memory than it may take, or than there is; nothing was computed.
 
         Examples
         --------
@@ -127,6 +132,8 @@ class Prediction(ModelState):
             If the covariance matrix of the training data has no Cholesky factor.
         RankDeficientTrendError
             If basis functions of the trend depend on each other at the training points.
+        InsufficientMemoryError
+            If it needs more memory than it may take, or than there is; nothing was computed.
 
         Examples
         --------
@@ -256,6 +263,8 @@ class Prediction(ModelState):
             raise InvalidInputError(f'unknown source {source!r}: expected "posterior" or "prior".')
         noise = self._noise_at(include_noise, points.shape[0])
         m, k = points.shape[0], self._Y.shape[1]
+        if m:
+            self._ensure_samples_fit(m, k * count, of_posterior=source == "posterior")
         # Output by output, so that the first one's samples don't depend on how many there are.
         white = validation.check_random_state(random_state).standard_normal((k, m, count))
         white = white.transpose(1, 0, 2).reshape(m, k * count)
@@ -295,6 +304,12 @@ class Prediction(ModelState):
         if offset is not None:
             mean += offset.astype(self._dtype)
         return self._as_targets(mean)
+
+    def _ensure_samples_fit(self, m: int, columns: int, of_posterior: bool) -> None:
+        with self._state_lock:
+            problem, posterior = self._problem(self._hyperparameters), self._posterior
+        has_factor = posterior is not None and posterior.has_factor
+        ensure_samples_fit(problem, m, columns, of_posterior=of_posterior, has_factor=has_factor)
 
     def _draw_posterior(
         self, points: FloatArray, noise: float | Float64Array, white: FloatArray
@@ -343,6 +358,7 @@ class Prediction(ModelState):
             noise,
             auto_tile_size(m, runtime.processors()),
             self._threads,
+            self._memory_limit,
         )
 
     def _jitter_unit(self, points: FloatArray) -> float:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
@@ -38,8 +40,15 @@ OBJECTIVES = {
 }
 
 
+# Models whose locks a forked child makes anew: who holds one stays in the parent.
+_models: weakref.WeakSet[ModelState] = weakref.WeakSet()
+
+
 class ModelState:
     """Data, hyperparameters and the kept factor of a model; `gprat.GP` documents the arguments."""
+
+    # Also that of models from files of pickle that know of none.
+    _memory_limit: int | None = None
 
     def __init__(
         self,
@@ -92,6 +101,10 @@ class ModelState:
         self._engine = get_engine("cpu")
         self._posterior: Posterior | None = None
         self._moments: Moments | None = None
+        self._make_locks()
+        _models.add(self)
+
+    def _make_locks(self) -> None:
         # The first guards the state; the second is held while training, when others may predict.
         self._state_lock = threading.RLock()
         self._training_lock = threading.RLock()
@@ -281,6 +294,15 @@ class ModelState:
         """Forget the kept factor: training needs its memory."""
         with self._state_lock:
             self._posterior = None
+
+
+def _make_locks_of_child() -> None:
+    for model in list(_models):
+        model._make_locks()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_make_locks_of_child)
 
 
 def finite_bounds(hyperparameters: Hyperparameters) -> Float64Array:
