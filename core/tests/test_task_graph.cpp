@@ -225,6 +225,69 @@ void test_graphs_from_several_threads() {
     CHECK(right == 4);
 }
 
+void test_work_is_counted() {
+    for (const int threads : {1, 2, 4}) {
+        WorkDone done;
+        int calls = 0;
+        RunOptions options{threads};
+        options.on_progress = [&](const WorkDone& so_far) {
+            CHECK(so_far.flops >= done.flops && so_far.pairs >= done.pairs);
+            done = so_far;
+            ++calls;
+        };
+        TaskGraph graph(options);
+        for (index_t i = 1; i <= 1000; ++i) {
+            graph.add({"multiply", i, 0, static_cast<double>(i)}, 0, {}, {}, [] {});
+            graph.add({"evaluate", i, 0, 2.0 * static_cast<double>(i), Unit::pairs}, 0, {}, {},
+                      [] {});
+        }
+        graph.run();
+        CHECK(done.flops == 500500.0);
+        CHECK(done.pairs == 1001000.0);
+        CHECK(calls >= 1);
+    }
+}
+
+// All workers at once make graphs of their own, and would wait for workers for ever.
+void test_graphs_within_tasks() {
+    for (const int threads : {1, 2, 4}) {
+        std::atomic<int> done{0}, wrong{0};
+        CHECK(!TaskGraph::is_in_task());
+        TaskGraph graph({threads, {}});
+        for (index_t i = 0; i < 32; ++i)
+            graph.add({"outer", i, 0}, 0, {}, {}, [&done, &wrong] {
+                wrong += !TaskGraph::is_in_task();
+                TaskGraph inner;
+                wrong += inner.threads() != 1;
+                const Handle cell = inner.new_handles(1);
+                for (index_t j = 0; j < 10; ++j)
+                    inner.add({"inner", j, 0}, 0, {}, {cell}, [&done] { ++done; });
+                inner.run();
+                wrong += !TaskGraph::is_in_task();
+            });
+        graph.run();
+        CHECK(done == 320);
+        CHECK(wrong == 0);
+        CHECK(!TaskGraph::is_in_task());
+    }
+}
+
+void test_tasks_cannot_stop_the_runtime() {
+    for (const int threads : {1, 2}) {
+        std::atomic<int> refused{0};
+        TaskGraph graph({threads, {}});
+        graph.add({"stop"}, 0, {}, {}, [&refused] {
+            try {
+                Runtime::instance().stop();
+            } catch (const gprat::InvalidArgument&) {
+                ++refused;
+            }
+        });
+        graph.run();
+        CHECK(refused == 1);
+    }
+}
+
 }  // namespace
 
 int main() {
@@ -238,6 +301,9 @@ int main() {
     test_suspended_work_waits_for_resume();
     test_observer_sees_every_task();
     test_graphs_from_several_threads();
+    test_work_is_counted();
+    test_graphs_within_tasks();
+    test_tasks_cannot_stop_the_runtime();
     Runtime::instance().stop();
     return gprat::check::report();
 }

@@ -252,6 +252,8 @@ class Work:
             columns = tile * _tiles_per_update(tile)
         elif self.operation not in (Operation.PREDICT, Operation.FACTOR):
             columns = min(self.m, self._block())
+            if self.operation not in PLANNED:
+                columns = max(columns, tile)
         inner = min(n, _PACKED_INNER)
         packed = inner * (min(n, _PACKED_ROWS) + min(columns, n, _PACKED_COLUMNS))
         return packed + min(tile, _LARGEST_TRIANGLE) ** 2 // 2

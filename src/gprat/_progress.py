@@ -120,13 +120,13 @@ class _Bar:
             self._stop(is_complete=False)
             return
         with output_may_be_gone():
+            done = flops + self._pair * pairs
             if self._display is None:
-                self._start()
-            assert self._display is not None
-            self._display.update(self._task, completed=flops + self._pair * pairs)
-            self._display.refresh()
+                self._start(done)
+            else:
+                self._display.update(self._task, completed=done, refresh=True)
 
-    def _start(self) -> None:
+    def _start(self, done: float) -> None:
         console = Console(stderr=True)
         self._display = Progress(
             TextColumn("{task.description}", markup=False),
@@ -142,6 +142,7 @@ class _Bar:
             redirect_stdout=is_terminal(sys.stdout),
         )
         self._task = self._display.add_task(self._title, total=self._total)
+        self._display.update(self._task, completed=done)
         self._display.start()
 
     def _stop(self, is_complete: bool) -> None:

@@ -120,6 +120,9 @@ class Posterior(Protocol):
     def has_factor(self) -> bool:
         """Whether the factor has been computed, or was given."""
 
+    def with_memory_limit(self, limit: int | None) -> Posterior:
+        """Return the same posterior, with the same factor, whose calls may take that much."""
+
     def factor(self) -> FloatArray:
         """Return the tiles of L: a read-only view, which keeps them alive; see the module."""
 

@@ -9,13 +9,13 @@ from functools import partial
 
 from gprat import _machine, _progress, runtime
 from gprat._core import runtime as _runtime
-from gprat._costs import PLANNED, Operation, Work, triangle_numbers
+from gprat._costs import PLANNED, Operation, Work
 from gprat._text import as_bytes
 from gprat._validation import FloatArray
 from gprat.engines.base import Problem
 from gprat.exceptions import InsufficientMemoryError
 from gprat.kernels import PythonProgram
-from gprat.planning import Plan, plan
+from gprat.planning import Plan, auto_tile_size, plan
 
 __all__ = ["Call", "ensure_colors_fit", "ensure_samples_fit"]
 
@@ -214,24 +214,33 @@ def ensure_samples_fit(
     itemsize = problem.X.dtype.itemsize
     # Random numbers come in float64, and are copied once.
     drawn, kept = 16 * m * columns, itemsize * m * columns
-    coloured = itemsize * triangle_numbers(m, min(m, _BLOCK)) + 4 * kept
+    call = Call(problem, Operation.COVARIANCE, m, has_factor)
+    work = call.work()
+    coloured = _coloring(work, columns).peak_bytes(m) + 3 * kept
     needed, known = max(drawn, coloured), 0
     if of_posterior:
-        call = Call(problem, Operation.COVARIANCE, m, has_factor)
-        work = call.work()
         known, factor = call.known_bytes(work), work.factor_bytes(call.n)
         covariance = work.peak_bytes(call.n) - factor + kept
         needed = factor + max(drawn, coloured + itemsize * m**2, covariance)
     _ensure_samples(m, needed, known, problem.memory_limit)
 
 
-def ensure_colors_fit(matrix: FloatArray, Z: FloatArray) -> None:
+def ensure_colors_fit(matrix: FloatArray, Z: FloatArray, threads: int) -> None:
     """Refuse to factorise an m × m matrix, and to multiply m × s numbers, without memory for it."""
     m, columns = Z.shape
     if m == 0:
         return
-    numbers = triangle_numbers(m, min(m, _BLOCK)) + m * columns
-    _ensure_samples(m, matrix.dtype.itemsize * numbers, 0, None)
+    processors = runtime.processors()
+    tile = partial(auto_tile_size, processors=processors)
+    itemsize = matrix.dtype.itemsize
+    work = Work(Operation.COLOR, 0, columns, 0, 0, threads, processors, itemsize, tile)
+    _ensure_samples(m, work.peak_bytes(m), 0, None)
+
+
+def _coloring(work: Work, columns: int) -> Work:
+    """Return the work of giving white noise a covariance, with the tiles that a model chooses."""
+    tile = partial(auto_tile_size, processors=work.processors)
+    return replace(work, operation=Operation.COLOR, m=columns, k=0, q=0, tile_size_for=tile)
 
 
 def _ensure_samples(m: int, needed: int, known: int, limit: int | None) -> None:

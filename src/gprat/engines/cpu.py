@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -119,14 +119,15 @@ class CpuEngine:
         self, matrix: FloatArray, jitter: float, Z: FloatArray, threads: int | None
     ) -> FloatArray:
         """Return the Cholesky factor of a matrix times Z."""
-        ensure_colors_fit(matrix, Z)
+        threads = runtime.threads_for_call(threads)
+        ensure_colors_fit(matrix, Z, threads)
         try:
             return _PRECISIONS[matrix.dtype].color_matrix(  # type: ignore[no-any-return]
                 matrix,
                 np.array([jitter]),
                 Z,
                 auto_tile_size(matrix.shape[0], runtime.processors()),
-                runtime.threads_for_call(threads),
+                threads,
             )
         except _core.NotPositiveDefinite as failure:
             row = failure.args[0]
@@ -184,6 +185,11 @@ class CpuPosterior:
     def has_factor(self) -> bool:
         """Whether the factor is there."""
         return self._has_factor
+
+    def with_memory_limit(self, limit: int | None) -> CpuPosterior:
+        """Return the same posterior with another limit."""
+        problem = replace(self._problem, memory_limit=limit)
+        return CpuPosterior(problem, self._core, self._has_factor)
 
     def factor(self) -> FloatArray:
         """Return the tiles of L, read-only."""

@@ -31,6 +31,7 @@ class EstimatorState:
     mean: Any
     noise: float | None
     threads: int | None
+    memory_limit: int | None
     priors: Any
     dtype: Any
 

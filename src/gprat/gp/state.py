@@ -74,7 +74,7 @@ class ModelState:
         self._Y = validation.check_rows(y, "y", n, self._dtype)
         self._has_vector_targets = np.ndim(y) == 1
         self._threads = _check_threads(threads)
-        self.memory_limit = memory_limit
+        self._memory_limit = _check_memory_limit(memory_limit)
         self._tile_size_is_automatic = isinstance(tile_size, str)
         self._tile_size = _resolve_tile_size(tile_size, n)
         self._objective = _check_objective(objective)
@@ -220,11 +220,11 @@ class ModelState:
 
     @memory_limit.setter
     def memory_limit(self, memory_limit: int | None) -> None:
-        if memory_limit is not None:
-            memory_limit = validation.check_positive_integer(
-                memory_limit, "memory_limit", _MEMORY_REMEDY
-            )
-        self._memory_limit = memory_limit
+        memory_limit = _check_memory_limit(memory_limit)
+        with self._state_lock:
+            self._memory_limit = memory_limit
+            if self._posterior is not None:
+                self._posterior = self._posterior.with_memory_limit(memory_limit)
 
     # What the other parts of a model build on
 
@@ -328,6 +328,12 @@ def _check_threads(threads: int | None) -> int | None:
     if threads is None:
         return None
     return validation.check_positive_integer(threads, "threads", _THREADS_REMEDY)
+
+
+def _check_memory_limit(memory_limit: int | None) -> int | None:
+    if memory_limit is None:
+        return None
+    return validation.check_positive_integer(memory_limit, "memory_limit", _MEMORY_REMEDY)
 
 
 def _resolve_tile_size(tile_size: int | Literal["auto"], n: int) -> int:

@@ -17,7 +17,12 @@ from gprat import _validation as validation
 from gprat import runtime
 from gprat._hyperparameters import Hyperparameters
 from gprat._validation import Float64Array
-from gprat.exceptions import InvalidInputError, NotPositiveDefiniteError, UnsupportedTypeError
+from gprat.exceptions import (
+    InsufficientMemoryError,
+    InvalidInputError,
+    NotPositiveDefiniteError,
+    UnsupportedTypeError,
+)
 from gprat.gp.likelihood import Likelihood
 from gprat.gp.state import finite_bounds
 from gprat.kernels import Program
@@ -283,7 +288,8 @@ class Training(Likelihood):
         """Add what the factor at the optimum says, which predictions need anyway."""
         try:
             condition = self.condition_number()
-        except NotPositiveDefiniteError:  # a model of which nothing is free may have no factor
+        except (NotPositiveDefiniteError, InsufficientMemoryError):
+            # A model of which nothing is free may have no factor; others may have taken the memory.
             return report
         report = dataclasses.replace(report, condition=condition)
         epsilon = float(np.finfo(self._dtype).eps)

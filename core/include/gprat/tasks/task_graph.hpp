@@ -26,13 +26,13 @@ struct WorkDone {
 
 struct RunOptions {
     int threads = 0;  ///< at most this many workers; 0: all of the runtime
+    /// Called now and then on the thread that adds and runs; true cancels the graph.
+    std::function<bool()> should_cancel = {};
+    /// Called as often, just before, and at the end.
+    std::function<void(const WorkDone&)> on_progress = {};
     /// At most so many blocks of columns in memory at a time, where an operation takes them one
     /// after the other; 0: one more than workers. Results are the same.
     index_t blocks = 0;
-    /// Called now and then on the thread that adds and runs, before `should_cancel`, and at the end.
-    std::function<void(const WorkDone&)> on_progress;
-    /// Called now and then on the thread that adds and runs; true cancels the graph.
-    std::function<bool()> should_cancel;
 };
 
 /// Tasks in program order, run as a dataflow graph: edges are inferred from what each task reads
