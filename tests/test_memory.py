@@ -297,7 +297,10 @@ def test_limit_of_the_estimator(rng, tmp_path):
 MEASURE = """
 import resource, sys
 import numpy as np, gprat
+from gprat.engines import calls
 from gprat.exceptions import InsufficientMemoryError
+
+calls._SMALL = 0
 
 def used():
     return int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
@@ -306,7 +309,7 @@ def confine(room):
     resource.setrlimit(resource.RLIMIT_AS, (used() + room, resource.RLIM_INFINITY))
 
 rng = np.random.default_rng(0)
-n, m = 3500, 2500
+n, m = 2200, 1500
 X, points = rng.uniform(-3, 3, (n, 2)), rng.uniform(-3, 3, (m, 2))
 CALLS = {
     "fit": lambda gp: gp.log_marginal_likelihood(eval_gradient=True),
@@ -314,7 +317,7 @@ CALLS = {
     "covariance": lambda gp: gp.predict_with_full_cov(points),
     "leave-one-out": lambda gp: gp.loo(),
     "cholesky": lambda gp: gp.cholesky(),
-    "samples": lambda gp: gp.sample(points[:2000], 200),
+    "samples": lambda gp: gp.sample(points, 200),
 }
 call = CALLS[sys.argv[1]]
 
@@ -322,7 +325,7 @@ def make(size, **options):
     return gprat.GP(X[:size], np.sin(X[:size, 0]), noise=0.1, threads=2, **options)
 
 gprat.runtime.start(2)
-call(make(700))  # threads and their stacks, libraries
+call(make(500))  # threads and their stacks, libraries
 try:
     call(make(n, memory_limit=1))
 except InsufficientMemoryError as error:
@@ -334,7 +337,7 @@ except InsufficientMemoryError as error:
     assert error.available <= needed // 2
 else:
     raise AssertionError("half is not enough")
-confine(needed + needed // 20 + 2**23)
+confine(needed + needed // 20 + 2**22)
 call(make(n))
 """
 
