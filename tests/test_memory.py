@@ -191,7 +191,11 @@ def test_error_tells_what_would_fit(model):
     assert "predict_with_uncertainty" in message
     make(memory_limit=double * 3 // 4, dtype=np.float32).predict_with_full_cov(points)
     make(memory_limit=double * 3 // 4).predict_with_uncertainty(points)
-    (most,) = [int(part.split()[2].replace(",", "")) for part in message.split("; ") if "points at a time" in part]
+    (most,) = [
+        int(part.split()[2].replace(",", ""))
+        for part in message.split("; ")
+        if "points at a time" in part
+    ]
     make(memory_limit=double * 3 // 4).predict_with_full_cov(points[:most])
     refused(CALLS["covariance"], make(memory_limit=double * 3 // 4), points[: most + 1])
     assert error.plan.what == "covariance"

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import TextIO
+from typing import IO, Any, TextIO, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -23,6 +23,7 @@ from gprat._core import runtime as _runtime
 
 __all__ = [
     "bar",
+    "error_console",
     "get_wanted",
     "is_terminal",
     "no_bars",
@@ -127,7 +128,7 @@ class _Bar:
                 self._display.update(self._task, completed=done, refresh=True)
 
     def _start(self, done: float) -> None:
-        console = Console(stderr=True)
+        console = error_console()
         self._display = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -161,6 +162,34 @@ def _is_wanted() -> bool:
     # Many processes that share a terminal would write over each other.
     is_first = os.getpid() == _first_process and multiprocessing.parent_process() is None
     return is_first and is_terminal(sys.stderr)
+
+
+class _UntilItCloses:
+    """A stream whose end is no error."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write if that is still possible."""
+        with output_may_be_gone():
+            return self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush if that is still possible."""
+        with output_may_be_gone():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def error_console() -> Console:
+    """Return the standard error stream for rich, which would end the program if that is gone."""
+    if sys.stderr is None:  # a process without a console
+        return Console(stderr=True)
+    return Console(file=cast("IO[str]", _UntilItCloses(sys.stderr)))
 
 
 def is_terminal(stream: TextIO | None) -> bool:

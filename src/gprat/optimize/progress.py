@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
-from gprat._progress import is_terminal, output_may_be_gone
+from gprat._progress import error_console, is_terminal, output_may_be_gone
 from gprat.optimize.base import Iteration
 
 __all__ = ["TrainingProgress"]
@@ -44,7 +44,7 @@ class TrainingProgress:
             self._display = Progress(
                 TextColumn("{task.description}", table_column=Column(no_wrap=True)),
                 TimeElapsedColumn(),
-                console=console or Console(stderr=True),
+                console=console or error_console(),
                 refresh_per_second=4,
                 # What a callback prints goes above the line, but never where it wasn't going.
                 redirect_stdout=is_terminal(sys.stdout),
