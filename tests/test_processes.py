@@ -85,3 +85,193 @@ print(gprat.runtime.threads(), gprat.runtime.processors())
         check=True,
     )
     assert completed.stdout.split() == ["1", "1"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
+def test_child_that_is_forked_while_the_parent_computes():
+    """Also with models whose locks are held by threads that the child doesn't have."""
+    code = """
+import signal, threading, time
+warnings.simplefilter("ignore")
+fork = threading.Event()
+
+def callback(_):
+    fork.set()
+    time.sleep(0.05)
+
+class Slow(gprat.kernels.RBF):
+    def __call__(self, X, Y=None, eval_gradient=False):
+        fork.set()
+        time.sleep(0.02)
+        return super().__call__(X, Y, eval_gradient)
+
+def child_of(work):
+    fork.clear()
+    thread = threading.Thread(target=work)
+    thread.start()
+    fork.wait()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)
+        try:
+            gp.optimize(max_iter=1)
+            shared.append(X[:1], X[:1, 0])
+            same = np.array_equal(shared.predict(X[:9]), fresh.predict(X[:9]))
+        finally:
+            os._exit(0 if same else 1)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    thread.join()
+    return status
+
+def models():
+    made = [gprat.GP(X[:400], X[:400, 0], Slow(), tile_size=100) for _ in range(2)]
+    made[1].append(X[:1], X[:1, 0])
+    return made
+
+shared, fresh = models()
+print(child_of(lambda: gp.optimize(max_iter=5, callback=callback)))
+shared, fresh = models()
+print(child_of(lambda: shared.predict(X[:9])))
+shared, fresh = models()
+shared.predict(X[:1])
+print(child_of(lambda: shared.append(X[:1], X[:1, 0])))
+"""
+    assert run(code) == ["0", "0", "0"]
+
+
+def test_spawned_process_computes_the_same():
+    code = """
+import concurrent.futures, multiprocessing
+spawn = multiprocessing.get_context("spawn")
+with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn) as pool:
+    mean = pool.submit(gp.predict, X[:9]).result()
+    threads = pool.submit(gprat.runtime.threads).result()
+print(np.array_equal(mean, gp.predict(X[:9])), threads)
+"""
+    assert run(code, GPRAT_NUM_THREADS="3") == ["True", "3"]
+
+
+def test_workers_of_joblib_share_the_processors():
+    code = """
+import joblib, multiprocessing, sys
+from gprat import _progress
+class Terminal:
+    closed, isatty = False, lambda self: True
+def seen():
+    sys.stderr = Terminal()  # a bar in each process would be one too many
+    return gprat.runtime.threads(), gprat.runtime._progress._is_wanted()
+def error():
+    gprat.GP(X, X[:, 0], memory_limit=1).predict(X)
+with joblib.Parallel(n_jobs=2) as parallel:
+    results = parallel(joblib.delayed(seen)() for _ in range(4))
+    print({threads for threads, _ in results}, {bar for _, bar in results})
+    try:
+        parallel([joblib.delayed(error)()])
+    except gprat.exceptions.InsufficientMemoryError as e:
+        print(e.needed > e.available)
+"""
+    share = max(1, len(os.sched_getaffinity(0)) // 2)
+    assert run(code) == [f"{{{share}}}", "{False}", "True"]
+
+
+BUSY = """
+from concurrent.futures import ThreadPoolExecutor
+
+def most_at_a_time(records):
+    steps = sorted([(r["start"], 1) for r in records] + [(r["end"], -1) for r in records])
+    return max(np.cumsum([step for _, step in steps]))
+
+def work(number):
+    # With different numbers of threads, which don't add up.
+    model = gprat.GP(X + number, X[:, 0], tile_size=100, threads=(None, 2)[number % 2])
+    return model.log_marginal_likelihood()
+"""
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        "with ThreadPoolExecutor(4) as pool: values = list(pool.map(work, range(8)))",
+        "import joblib; values = joblib.Parallel(4, backend='threading')("
+        "joblib.delayed(work)(i) for i in range(8))",
+    ],
+)
+def test_threads_of_python_share_the_workers(calls):
+    code = f"""
+gprat.runtime.start(2)
+with gprat.trace() as t:
+    {calls}
+print(len(values), most_at_a_time(t.tasks) <= 2)
+"""
+    assert run(BUSY + code) == ["8", "True"]
+
+
+def test_limit_of_threadpoolctl_changes_nothing_for_us():
+    """Our BLAS has one thread, whatever others want: the parallelism is between its calls."""
+    code = """
+from threadpoolctl import threadpool_info, threadpool_limits
+def ours():
+    return [p["num_threads"] for p in threadpool_info() if "gprat" in p["filepath"]]
+def compute():
+    return gprat.GP(X, X[:, 0], tile_size=128).log_marginal_likelihood()
+with threadpool_limits(1):
+    assert compute() == value
+with threadpool_limits(3, user_api="blas"):
+    assert ours() == [3], ours()
+    assert compute() == value
+    print(ours())
+print(ours())
+"""
+    assert run(code) == ["[1]", "[1]"]
+
+
+NESTED = """
+from gprat.kernels import RBF
+inner = gprat.GP(X, X[:, 0], tile_size=100)
+
+class Warped(RBF):
+    # Points are moved by the prediction of another model: enough work for many threads.
+    def __call__(self, X, Y=None, eval_gradient=False):
+        inner.theta = inner.theta + 1e-9  # a new factor each time
+        moved = [None if Z is None else Z + inner.predict(Z)[:, np.newaxis] for Z in (X, Y)]
+        return super().__call__(*moved, eval_gradient)
+"""
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_kernel_that_uses_a_model_does_not_deadlock(threads):
+    code = """
+outer = gprat.GP(X[:300], X[:300, 0], Warped(), tile_size=60)
+print(np.isfinite(outer.predict(X[:5])).all())
+"""
+    assert run(NESTED + code, GPRAT_NUM_THREADS=str(threads)) == ["True"]
+
+
+def test_callback_may_compute_and_change_threads():
+    code = """
+def callback(iteration):
+    inner.predict(X[:5])
+    gprat.runtime.start(1 + iteration.iteration % 3)
+    gprat.GP(X, X[:, 0], tile_size=100).log_marginal_likelihood(eval_gradient=True)
+
+gp.optimize(max_iter=4, n_restarts=2, random_state=0, callback=callback)
+print(len(gp.training_.starts))
+"""
+    assert run(NESTED + code) == ["3"]
+
+
+def test_kernel_cannot_stop_what_it_runs_in():
+    code = """
+class Stopping(RBF):
+    def __call__(self, X, Y=None, eval_gradient=False):
+        gprat.runtime.stop()
+
+for threads in (1, 2):
+    gprat.runtime.start(threads)
+    try:
+        gprat.GP(X, X[:, 0], Stopping(), tile_size=100).predict(X[:5])
+    except gprat.exceptions.InvalidInputError as error:
+        print("inside" in str(error))
+    gprat.runtime.stop()
+"""
+    assert run(NESTED + code) == ["True", "True"]

@@ -52,10 +52,10 @@ template <class T>
 void predict_mean_of_block(const Problem<T>& problem, MatrixView<const T> alpha, Points<T> points,
                            T* mean) {
     std::fill_n(mean, points.count * alpha.cols, T(0));
+    const ThreadScratch<T> scratch(kMeanRows * points.count);
     for (index_t begin = 0; begin < problem.size(); begin += kMeanRows) {
         const index_t end = std::min(begin + kMeanRows, problem.size());
-        const MatrixView<T> k(thread_scratch<T>(kMeanRows * points.count), end - begin,
-                              points.count);
+        const MatrixView<T> k(scratch.data(), end - begin, points.count);
         problem.kernel.evaluate(problem.inputs.slice(begin, end - begin), points, Pairing::cross,
                                 Region::full, k);
         add_products<T>(k, alpha.block(begin, 0, end - begin, alpha.cols), mean);

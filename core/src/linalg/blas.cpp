@@ -212,7 +212,8 @@ template <class T>
 void reflect(const Reflectors<T>& q, MatrixView<T> a, MatrixView<T> b) {
     if (is_empty(a)) return;
     const index_t group = q.factors.rows;
-    T* const scratch = thread_scratch<T>(a.rows * group);
+    const ThreadScratch<T> memory(a.rows * group);
+    T* const scratch = memory.data();
     for (index_t first = 0; first < a.cols; first += group) {
         const index_t count = std::min(group, a.cols - first);
         const auto part = a.block(0, first, a.rows, count);

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <utility>
 
 #include "gprat/types.hpp"
 
@@ -43,13 +44,28 @@ private:
     index_t size_ = 0;
 };
 
-/// Memory of at least `size` numbers that belongs to this thread until its next call of
-/// `thread_scratch`; a tile task's workspace, kept from task to task.
+/// Memory of at least `size` numbers, a task's workspace, which this thread keeps for its next
+/// task. A kernel in Python may compute with other models in the midst of a task: that finds
+/// nothing kept and takes memory of its own.
 template <class T>
-T* thread_scratch(index_t size) {
-    thread_local Buffer<T> scratch;
-    if (scratch.size() < size) scratch = Buffer<T>(size);
-    return scratch.data();
-}
+class ThreadScratch {
+public:
+    explicit ThreadScratch(index_t size) : memory_(std::exchange(kept(), Buffer<T>())) {
+        if (memory_.size() < size) memory_ = Buffer<T>(size);
+    }
+    ~ThreadScratch() { kept() = std::move(memory_); }
+    ThreadScratch(const ThreadScratch&) = delete;
+    ThreadScratch& operator=(const ThreadScratch&) = delete;
+
+    T* data() const { return memory_.data(); }
+
+private:
+    static Buffer<T>& kept() {
+        thread_local Buffer<T> buffer;
+        return buffer;
+    }
+
+    Buffer<T> memory_;
+};
 
 }  // namespace gprat
