@@ -262,6 +262,11 @@ def threads_for_call(requested: int | None) -> int:
     return _limited(requested or _runtime.threads())
 
 
+def free_cached_memory() -> None:
+    """Give the system back what the runtime keeps for the next computation."""
+    _runtime.free_cached_memory()
+
+
 def _start_requested() -> None:
     with _refused_in_tasks():
         _runtime.start(_default_threads())

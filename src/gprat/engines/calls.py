@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from gprat import _machine, _progress, runtime
-from gprat._core import runtime as _runtime
 from gprat._costs import PLANNED, Operation, Work
 from gprat._text import as_bytes
 from gprat._validation import FloatArray
@@ -257,7 +256,7 @@ def _room_for(needed: int, known: int, limit: int | None) -> int:
     room = _room(known, limit)
     if needed > room:
         # Memory that was freed is kept for the next call, and some systems count it as taken.
-        _runtime.free_cached_memory()
+        runtime.free_cached_memory()
         room = _room(known, limit)
     return room
 
