@@ -174,6 +174,31 @@ def test_what_a_kernel_computes_is_no_progress_of_the_call(model, impatient, cap
     assert max(done[0] for done in told) < flops
 
 
+def test_command_line_shows_its_own(model, impatient, tmp_path, monkeypatch):
+    pytest.importorskip("typer")
+    from typer.testing import CliRunner
+
+    from gprat.cli.app import app
+
+    gp, points = model
+    gp.save(tmp_path / "model.gprat")
+    np.savetxt(tmp_path / "points.csv", points, delimiter=",", header="x0,x1", comments="")
+    arguments = [
+        "predict",
+        "model.gprat",
+        "points.csv",
+        "--out",
+        "predictions.csv",
+        "--features",
+        "x0,x1",
+    ]
+    monkeypatch.chdir(tmp_path)
+    with gprat.runtime.progress(True):
+        result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "n = 700" not in result.output
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_error_while_showing_ends_the_call(threads, model, impatient, monkeypatch, capsys):
     gp, points = model

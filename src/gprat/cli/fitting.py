@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import ndtri
 from sklearn.exceptions import ConvergenceWarning
 
-from gprat import tables
+from gprat import runtime, tables
 from gprat._validation import Float64Array
 from gprat.cli import showing
 from gprat.cli.describing import describe_model
@@ -76,8 +76,10 @@ def run(task: Fit) -> dict[str, Any]:
     kernel = _default_kernel(X) if template is None else template
 
     start = time.perf_counter()
-    model, messages = _fit(_make_model(task, kernel), X, y, features, task.target)
-    seconds = time.perf_counter() - start
+    with runtime.progress(task.progress):
+        model, messages = _fit(_make_model(task, kernel), X, y, features, task.target)
+        seconds = time.perf_counter() - start
+        loo = _leave_one_out(model, y)
     model.save(task.out, include_factor=task.include_factor)
     return {
         "model": str(task.out),
@@ -86,7 +88,7 @@ def run(task: Fit) -> dict[str, Any]:
         "columns_left_out": others,
         **describe_model(model),
         "targets": [task.target],
-        "leave_one_out": _leave_one_out(model, y),
+        "leave_one_out": loo,
         "seconds": seconds,
         "training": _training(model, features),
         "warnings": messages,

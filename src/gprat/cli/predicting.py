@@ -15,6 +15,7 @@ from scipy.special import ndtri
 
 from gprat import runtime, tables
 from gprat._fitted import FittedModel, as_fitted
+from gprat._progress import no_bars
 from gprat._validation import Float64Array
 from gprat.cli import showing
 from gprat.cli.describing import load_model
@@ -147,7 +148,12 @@ def run(task: Prediction) -> dict[str, Any]:
     predictor = _Predictor(task, fitted, hasattr(model, "feature_names_in_"), scores)
     gaps = tables.Gaps(table, features)
     n_read = 0
-    with _limit(task.threads), tables.open_output(task.out) as write, _progress(task) as progress:
+    with (
+        _limit(task.threads),
+        tables.open_output(task.out) as write,
+        no_bars(),
+        _progress(task) as progress,
+    ):
         line = progress.add_task("")
         for rows in tables.read(table, names):
             n_read += len(rows.numbers)
