@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -43,8 +43,8 @@ _LEGEND = {
     "other": "other",
 }
 _BAR = 0.8
-# Beyond this many tasks there is no room for gaps between them.
-_FEW = 3000
+# With more tasks in a lane, gaps between them would take the colour out of narrow ones.
+_FEW_IN_A_LANE = 250
 _STEPS = 400
 
 
@@ -62,8 +62,8 @@ def plot_trace(trace: trace, axes: Sequence[Axes] | None = None) -> tuple[Axes, 
     -------
     tuple of matplotlib.axes.Axes
         The two axes. Each thread is a lane and each task a bar, coloured by its family; the black
-        line goes through the critical path, and lies between the lanes where that waits for a free
-        thread. Time starts with the first task.
+        line is the critical path of more than one thread: it slopes from one lane to another where
+        a task waited for a free thread. Time starts with the first task.
 
     Raises
     ------
@@ -106,8 +106,9 @@ def plot_trace(trace: trace, axes: Sequence[Axes] | None = None) -> tuple[Axes, 
     unit, scale = _time_unit(end - origin)
     starts, ends = scale * (tasks["start"] - origin), scale * (tasks["end"] - origin)
     _draw_busy(upper, starts, ends, threads)
+    if threads > 1:
+        _draw_critical_path(lower, tasks, starts, ends)
     _draw_tasks(lower, tasks, starts, ends)
-    _draw_critical_path(lower, tasks, starts, ends)
     lower.set(xlabel=f"time ({unit})", ylabel="thread", ylim=(threads - 0.5, -0.5))
     lower.set_yticks(np.unique(np.linspace(0, threads - 1, min(threads, 16)).astype(int)))
     for axis in (upper, lower):
@@ -153,8 +154,7 @@ def _draw_tasks(
 
     names, members = np.unique(tasks["name"], return_inverse=True)
     family = np.array([FAMILIES.index(family_of(str(name))) for name in names])[members]
-    few = tasks.size <= _FEW
-    shown = []
+    few = np.bincount(tasks["thread"]).max() <= _FEW_IN_A_LANE
     for number, name in enumerate(FAMILIES):
         mine = family == number
         if not mine.any():
@@ -165,14 +165,13 @@ def _draw_tasks(
         bars = PolyCollection(
             list(np.stack([np.stack(corner, axis=-1) for corner in corners], axis=1)),
             facecolor=_COLOURS[name],
-            edgecolor="white" if few else "face",
-            linewidth=0.25 if few else 0.1,
+            edgecolor="white" if few else "none",
+            linewidth=0.25 if few else 0.0,
             label=_LEGEND[name],
             zorder=2,
         )
-        shown.append(axis.add_collection(bars, autolim=False))
+        axis.add_collection(bars, autolim=False)
     axis.legend(
-        handles=shown,
         loc="upper center",
         bbox_to_anchor=(0.5, -0.32),
         ncols=4,
@@ -188,5 +187,5 @@ def _draw_critical_path(
     chain = critical_path(tasks)
     times = np.stack([starts[chain], ends[chain]], axis=1).ravel()
     lanes = np.repeat(tasks["thread"][chain], 2)
-    style: dict[str, Any] = {"solid_capstyle": "butt", "solid_joinstyle": "round", "zorder": 3}
-    axis.plot(times, lanes, color="black", linewidth=1.2, label="critical path", **style)
+    axis.plot(times, lanes, color="white", linewidth=2.6, alpha=0.8, zorder=3)
+    axis.plot(times, lanes, color="black", linewidth=1.2, zorder=3, label="critical path")
