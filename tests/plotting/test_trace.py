@@ -71,9 +71,13 @@ def test_critical_path_goes_through_its_tasks():
     _, lower = t.plot()
     (line,) = [line for line in lower.get_lines() if line.get_label() == "critical path"]
     chain = t.tasks[critical_path(t.tasks)]
-    assert np.array_equal(line.get_ydata(), np.repeat(chain["thread"], 2))
-    assert line.get_xdata()[-1] == pytest.approx(lower.get_xlim()[1])
-    assert np.all(np.diff(line.get_xdata()) >= 0.0)
+    wall = t.summary().wall_seconds
+    left, right, gap = np.reshape(line.get_xdata(), (-1, 3)).T
+    assert np.all(np.isnan(gap))
+    assert np.array_equal(np.reshape(line.get_ydata(), (-1, 3))[:, 0], chain["thread"])
+    assert np.allclose((right - left) / right[-1], (chain["end"] - chain["start"]) / wall)
+    assert np.all(left[1:] >= right[:-1])
+    assert right[-1] == pytest.approx(lower.get_xlim()[1])
 
 
 def test_one_thread_has_no_path_to_mark():

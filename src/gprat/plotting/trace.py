@@ -62,8 +62,8 @@ def plot_trace(trace: trace, axes: Sequence[Axes] | None = None) -> tuple[Axes, 
     -------
     tuple of matplotlib.axes.Axes
         The two axes. Each thread is a lane and each task a bar, coloured by its family; the black
-        line is the critical path of more than one thread: it slopes from one lane to another where
-        a task waited for a free thread. Time starts with the first task.
+        line marks the critical path of more than one thread, dashed where its next task waited for
+        a free thread. Time starts with the first task.
 
     Raises
     ------
@@ -183,9 +183,31 @@ def _draw_tasks(
 def _draw_critical_path(
     axis: Axes, tasks: npt.NDArray[np.void], starts: Float64Array, ends: Float64Array
 ) -> None:
-    """Draw it as one line: through its tasks, and from the end of one to the start of the next."""
+    """Draw it through its tasks, and thin from the end of one to the start of the next."""
     chain = critical_path(tasks)
-    times = np.stack([starts[chain], ends[chain]], axis=1).ravel()
-    lanes = np.repeat(tasks["thread"][chain], 2)
-    axis.plot(times, lanes, color="white", linewidth=2.6, alpha=0.8, zorder=3)
-    axis.plot(times, lanes, color="black", linewidth=1.2, zorder=3, label="critical path")
+    lanes = tasks["thread"][chain]
+    parts = _segments(starts[chain], ends[chain], lanes, lanes)
+    waits = _segments(ends[chain[:-1]], starts[chain[1:]], lanes[:-1], lanes[1:])
+    axis.plot(*waits, color="white", linewidth=1.8, alpha=0.7, zorder=3)
+    axis.plot(*waits, color="black", linewidth=0.8, linestyle=(0, (3, 2)), zorder=3)
+    axis.plot(*parts, color="white", linewidth=4.5, alpha=0.8, zorder=4, solid_capstyle="butt")
+    axis.plot(
+        *parts,
+        color="black",
+        linewidth=2.5,
+        zorder=4,
+        solid_capstyle="butt",
+        label="critical path",
+    )
+
+
+def _segments(
+    left: Float64Array,
+    right: Float64Array,
+    from_lane: npt.NDArray[np.int64],
+    to_lane: npt.NDArray[np.int64],
+) -> tuple[Float64Array, Float64Array]:
+    """Return the points of separate segments, parted by NaN: one line draws them all."""
+    gap = np.full(left.size, np.nan)
+    times = np.stack([left, right, gap], axis=1).ravel()
+    return times, np.stack([from_lane, to_lane, gap], axis=1).ravel()
