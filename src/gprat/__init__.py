@@ -9,7 +9,7 @@ from gprat.gp import GP
 from gprat.interop import from_gpytorch, from_sklearn, to_sklearn
 from gprat.persistence import load
 from gprat.planning import plan
-from gprat.trace import trace
+from gprat.tracing import trace
 
 __all__ = [
     "GP",

@@ -11,6 +11,7 @@
 #include "gprat/linalg/access_list.hpp"
 #include "gprat/linalg/blas.hpp"
 #include "gprat/linalg/inverse.hpp"
+#include "gprat/linalg/work.hpp"
 
 namespace gprat::gp {
 
@@ -119,15 +120,16 @@ void add_likelihood_contraction(tasks::TaskGraph& graph, tasks::Rank rank,
     index_t slot = 0;
     for (index_t i = 0; i < weights.layout.tiles(); ++i)
         for (index_t j = 0; j <= i; ++j, ++slot)
-            graph.add({"contract", i, j}, rank,
-                      AccessList().add(weights.handle(i)).add(weights.handle(j)),
-                      writes_of(c, i, j), [&c, i, j, slot] {
-                          const auto tile = c.operands.factor.matrix.tile(i, j);
-                          replace_inverse_by_adjoint<T>(
-                              tile, c.operands.weights.row(i), c.operands.weights.row(j),
-                              c.problem.outputs(), factor_of_tile<T>(i, j));
-                          contract(c, tile, i, j, slot);
-                      });
+            graph.add(
+                {"contract", i, j, work::pairs(weights.layout.extent(i), weights.layout.extent(j))},
+                rank, AccessList().add(weights.handle(i)).add(weights.handle(j)),
+                writes_of(c, i, j), [&c, i, j, slot] {
+                    const auto tile = c.operands.factor.matrix.tile(i, j);
+                    replace_inverse_by_adjoint<T>(tile, c.operands.weights.row(i),
+                                                  c.operands.weights.row(j), c.problem.outputs(),
+                                                  factor_of_tile<T>(i, j));
+                    contract(c, tile, i, j, slot);
+                });
 }
 
 template <class T>
@@ -138,12 +140,14 @@ void add_leave_one_out_contraction(tasks::TaskGraph& graph, tasks::Rank rank,
     index_t slot = 0;
     for (index_t i = 0; i < layout.tiles(); ++i)
         for (index_t j = 0; j <= i; ++j, ++slot)
-            graph.add({"contract", i, j}, rank, {ready}, {}, [&c, &loo, layout, i, j, slot] {
-                std::vector<T> values(layout.extent(i) * layout.extent(j));
-                const MatrixView<T> tile(values.data(), layout.extent(i), layout.extent(j));
-                loo.make_adjoint(i, j, factor_of_tile<T>(i, j), tile);
-                contract(c, tile, i, j, slot);
-            });
+            graph.add({"contract", i, j, work::pairs(layout.extent(i), layout.extent(j))}, rank,
+                      {ready}, {}, [&c, &loo, layout, i, j, slot] {
+                          std::vector<T> values(layout.extent(i) * layout.extent(j));
+                          const MatrixView<T> tile(values.data(), layout.extent(i),
+                                                   layout.extent(j));
+                          loo.make_adjoint(i, j, factor_of_tile<T>(i, j), tile);
+                          contract(c, tile, i, j, slot);
+                      });
 }
 
 /// −P·(y − trend) = −α by the targets.

@@ -8,6 +8,7 @@
 #include "gprat/linalg/access_list.hpp"
 #include "gprat/linalg/blas.hpp"
 #include "gprat/linalg/solve.hpp"
+#include "gprat/linalg/work.hpp"
 #include "gprat/tasks/runtime.hpp"
 
 namespace gprat::gp {
@@ -126,8 +127,8 @@ void add_whitened_block(tasks::TaskGraph& graph, tasks::Rank rank, const Problem
     const auto layout = problem.layout();
     T* const projected = workspace.projected_at(first, mean);
     for (index_t i = 0; i < layout.tiles(); ++i)
-        graph.add({"cross_covariance", i, q}, rank, {}, {v.handle(i)},
-                  [&problem, layout, points = test.points, v, i] {
+        graph.add({"cross_covariance", i, q, work::pairs(layout.extent(i), test.count())}, rank, {},
+                  {v.handle(i)}, [&problem, layout, points = test.points, v, i] {
                       problem.kernel.evaluate(tile_points(problem.inputs, layout, i), points,
                                               Pairing::cross, Region::full, v.row(i));
                   });
@@ -136,7 +137,8 @@ void add_whitened_block(tasks::TaskGraph& graph, tasks::Rank rank, const Problem
         {"clear_mean", 0, q}, rank, {}, {result},
         [projected, size = test.count() * workspace.width] { std::fill_n(projected, size, T(0)); });
     for (index_t i = 0; i < layout.tiles(); ++i)
-        graph.add({"mean", i, q}, rank, {v.handle(i), operands.whitened.handle(i)}, {result},
+        graph.add({"mean_product", i, q, work::gemm(v.row(i), workspace.width)}, rank,
+                  {v.handle(i), operands.whitened.handle(i)}, {result},
                   [v, z = operands.whitened, i, projected] {
                       add_products<T>(v.row(i), z.row(i), projected);
                   });
@@ -174,7 +176,8 @@ void add_predict_mean(tasks::TaskGraph& graph, const Problem<T>& problem,
     const TileLayout blocks(test.count(), kMeanPoints);
     const auto rank = rank_after_conditioning(problem.layout());
     for (index_t q = 0; q < blocks.tiles(); ++q)
-        graph.add({"mean", 0, q}, rank, {operands.all_weights}, {},
+        graph.add({"mean", 0, q, work::pairs(problem.size(), blocks.extent(q))}, rank,
+                  {operands.all_weights}, {},
                   [&problem, &conditioning, block = test.tile(blocks, q),
                    target = mean + blocks.begin(q) * problem.outputs()] {
                       predict_mean_of_block<T>(problem, conditioning.alpha(), block.points, target);
@@ -208,7 +211,8 @@ void add_predict_variance(tasks::TaskGraph& graph, const Problem<T>& problem,
         graph.add({"clear_variance", 0, q}, rank, {}, {results + q},
                   [explained, size = block.count()] { std::fill_n(explained, size, 0.0); });
         for (index_t i = 0; i < layout.tiles(); ++i)
-            graph.add({"variance", i, q}, rank, {v.handle(i)}, {results + q},
+            graph.add({"variance", i, q, 2.0 * work::product(layout.extent(i), block.count())},
+                      rank, {v.handle(i)}, {results + q},
                       [v, i, explained] { add_squared_norms<T>(v.row(i), explained); });
         graph.add({"variance", layout.tiles(), q}, rank, {}, {results + q},
                   [&problem, points = block.points, explained, target = variance + first,
@@ -247,7 +251,7 @@ void add_predict_covariance(tasks::TaskGraph& graph, const Problem<T>& problem,
                 out.block(blocks.begin(p), blocks.begin(q), blocks.extent(p), blocks.extent(q));
             const auto mirror =
                 out.block(blocks.begin(q), blocks.begin(p), blocks.extent(q), blocks.extent(p));
-            graph.add({"covariance", p, q}, first_rank + p,
+            graph.add({"covariance", p, q, work::gemm(tile, n)}, first_rank + p,
                       AccessList()
                           .rows(columns[p], {0, layout.tiles()})
                           .rows(columns[q], {0, layout.tiles()})

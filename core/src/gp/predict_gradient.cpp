@@ -7,6 +7,7 @@
 #include "gprat/linalg/access_list.hpp"
 #include "gprat/linalg/blas.hpp"
 #include "gprat/linalg/solve.hpp"
+#include "gprat/linalg/work.hpp"
 
 namespace gprat::gp {
 
@@ -96,7 +97,8 @@ void add_predict_gradient(tasks::TaskGraph& graph, const Problem<T>& problem,
         const BlockOperand<T> v(workspace.block(q), layout, slot_handles[q % workspace.slots]);
         const auto g = workspace.trend.g_at(first, block.count());
         double* const by_variance = gradient.variance.data() + first * d;
-        graph.add({"mean_gradient", 0, q}, rank, {operands.all_weights}, {},
+        graph.add({"mean_gradient", 0, q, work::pairs(problem.size(), block.count())}, rank,
+                  {operands.all_weights}, {},
                   [&problem, &conditioning, points = block.points,
                    out = gradient.mean.data() + first * k * d] {
                       differentiate_mean<T>(problem, conditioning.alpha(), points, out);
@@ -122,8 +124,8 @@ void add_predict_gradient(tasks::TaskGraph& graph, const Problem<T>& problem,
                       differentiate_prior(problem, points, by_variance);
                   });
         for (index_t i = 0; i < layout.tiles(); ++i)
-            graph.add({"variance_gradient", i, q}, rank, {},
-                      AccessList().add(v.handle(i)).add(results + q),
+            graph.add({"variance_gradient", i, q, work::pairs(layout.extent(i), block.count())},
+                      rank, {}, AccessList().add(v.handle(i)).add(results + q),
                       [&problem, layout, points = block.points, v, i, by_variance] {
                           subtract_explained(problem, tile_points(problem.inputs, layout, i),
                                              points, v.row(i), by_variance);

@@ -6,6 +6,7 @@
 #include "gprat/error.hpp"
 #include "gprat/linalg/access_list.hpp"
 #include "gprat/linalg/blas.hpp"
+#include "gprat/linalg/work.hpp"
 
 namespace gprat {
 
@@ -29,26 +30,30 @@ void add_cholesky(tasks::TaskGraph& graph, const CutOperand<T>& a) {
     for (index_t j = 0; j < a.blocks(); ++j) {
         if (j >= first) {
             for_each_group(0, j, group, [&](TileRange k) {
-                graph.add({"syrk", j, j}, CholeskyRanks::update(j), AccessList().row(a, j, k),
+                graph.add({"syrk", j, j, work::syrk(a.block(j, j), a.row(j, k).cols)},
+                          CholeskyRanks::update(j), AccessList().row(a, j, k),
                           AccessList().add(a.handle(j, j)),
                           [panels = a.row(j, k), tile = a.block(j, j)] {
                               blas::syrk(blas::Op::none, T(-1), panels, T(1), tile);
                           });
             });
-            graph.add(
-                {"potrf", j, j}, CholeskyRanks::factor(j), {}, {a.handle(j, j)},
-                [tile = a.block(j, j), row = a.begin(j)] { factor_diagonal_tile(tile, row); });
+            graph.add({"potrf", j, j, work::in_place(a.block(j, j).rows)}, CholeskyRanks::factor(j),
+                      {}, {a.handle(j, j)}, [tile = a.block(j, j), row = a.begin(j)] {
+                          factor_diagonal_tile(tile, row);
+                      });
         }
         for (index_t i = std::max(j + 1, first); i < a.blocks(); ++i) {
             for_each_group(0, j, group, [&](TileRange k) {
-                graph.add({"gemm", i, j}, CholeskyRanks::update(j),
-                          AccessList().row(a, i, k).row(a, j, k), AccessList().add(a.handle(i, j)),
+                graph.add({"gemm", i, j, work::gemm(a.block(i, j), a.row(j, k).cols)},
+                          CholeskyRanks::update(j), AccessList().row(a, i, k).row(a, j, k),
+                          AccessList().add(a.handle(i, j)),
                           [left = a.row(i, k), right = a.row(j, k), tile = a.block(i, j)] {
                               blas::gemm(blas::Op::none, blas::Op::transpose, T(-1), left, right,
                                          T(1), tile);
                           });
             });
-            graph.add({"trsm", i, j}, CholeskyRanks::panel(j), {a.handle(j, j)}, {a.handle(i, j)},
+            graph.add({"trsm", i, j, work::triangle(a.block(j, j).rows, a.block(i, j))},
+                      CholeskyRanks::panel(j), {a.handle(j, j)}, {a.handle(i, j)},
                       [diagonal = a.block(j, j), tile = a.block(i, j)] {
                           blas::trsm(blas::Side::right, blas::Op::transpose, T(1), diagonal, tile);
                       });

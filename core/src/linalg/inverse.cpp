@@ -2,6 +2,7 @@
 
 #include "gprat/linalg/access_list.hpp"
 #include "gprat/linalg/blas.hpp"
+#include "gprat/linalg/work.hpp"
 
 namespace gprat {
 
@@ -17,25 +18,28 @@ void add_triangular_inverse(tasks::TaskGraph& graph, tasks::Rank first, const Ti
     for (index_t k = 0; k < layout.tiles(); ++k) {
         const auto urgent = InverseRanks::triangular(first, k);
         for_each_group(0, k, group, [&](TileRange j) {
-            graph.add({"inverse_trsm", k, j.first}, urgent, AccessList().add(a.handle(k, k)),
-                      AccessList().row(a, k, j), [&matrix, k, j] {
-                          blas::trsm(blas::Side::left, blas::Op::none, T(-1), matrix.tile(k, k),
-                                     matrix.row(k, j));
-                      });
+            graph.add(
+                {"inverse_trsm", k, j.first, work::triangle(layout.extent(k), matrix.row(k, j))},
+                urgent, AccessList().add(a.handle(k, k)), AccessList().row(a, k, j),
+                [&matrix, k, j] {
+                    blas::trsm(blas::Side::left, blas::Op::none, T(-1), matrix.tile(k, k),
+                               matrix.row(k, j));
+                });
         });
-        graph.add({"trtri", k, k}, urgent, {}, {a.handle(k, k)},
+        graph.add({"trtri", k, k, work::in_place(layout.extent(k))}, urgent, {}, {a.handle(k, k)},
                   [&matrix, k] { blas::trtri(matrix.tile(k, k)); });
         for (index_t i = k + 1; i < layout.tiles(); ++i) {
             for_each_group(0, k, group, [&](TileRange j) {
-                graph.add({"inverse_gemm", i, j.first}, urgent + 1,
-                          AccessList().row(a, k, j).add(a.handle(i, k)), AccessList().row(a, i, j),
-                          [&matrix, i, j, k] {
-                              blas::gemm(blas::Op::none, blas::Op::none, T(1), matrix.tile(i, k),
-                                         matrix.row(k, j), T(1), matrix.row(i, j));
-                          });
+                graph.add(
+                    {"inverse_gemm", i, j.first, work::gemm(matrix.row(i, j), layout.extent(k))},
+                    urgent + 1, AccessList().row(a, k, j).add(a.handle(i, k)),
+                    AccessList().row(a, i, j), [&matrix, i, j, k] {
+                        blas::gemm(blas::Op::none, blas::Op::none, T(1), matrix.tile(i, k),
+                                   matrix.row(k, j), T(1), matrix.row(i, j));
+                    });
             });
-            graph.add({"inverse_trmm", i, k}, urgent + 1, {a.handle(k, k)}, {a.handle(i, k)},
-                      [&matrix, i, k] {
+            graph.add({"inverse_trmm", i, k, work::triangle(layout.extent(k), matrix.tile(i, k))},
+                      urgent + 1, {a.handle(k, k)}, {a.handle(i, k)}, [&matrix, i, k] {
                           blas::trmm(blas::Side::right, blas::Op::none, matrix.tile(k, k),
                                      matrix.tile(i, k));
                       });
@@ -53,27 +57,29 @@ void add_gram_matrix(tasks::TaskGraph& graph, tasks::Rank first, const TiledOper
         const auto rank = InverseRanks::product(first, layout, k);
         for (index_t i = 0; i < k; ++i) {
             for_each_group(0, i, group, [&](TileRange j) {
-                graph.add(
-                    {"gram_gemm", i, j.first}, rank, AccessList().row(a, k, j).add(a.handle(k, i)),
-                    AccessList().row(a, i, j), [&matrix, i, j, k] {
-                        blas::gemm(blas::Op::transpose, blas::Op::none, T(1), matrix.tile(k, i),
-                                   matrix.row(k, j), T(1), matrix.row(i, j));
-                    });
+                graph.add({"gram_gemm", i, j.first, work::gemm(matrix.row(i, j), layout.extent(k))},
+                          rank, AccessList().row(a, k, j).add(a.handle(k, i)),
+                          AccessList().row(a, i, j), [&matrix, i, j, k] {
+                              blas::gemm(blas::Op::transpose, blas::Op::none, T(1),
+                                         matrix.tile(k, i), matrix.row(k, j), T(1),
+                                         matrix.row(i, j));
+                          });
             });
-            graph.add({"gram_syrk", i, i}, rank, {a.handle(k, i)}, {a.handle(i, i)},
-                      [&matrix, i, k] {
+            graph.add({"gram_syrk", i, i, work::syrk(matrix.tile(i, i), layout.extent(k))}, rank,
+                      {a.handle(k, i)}, {a.handle(i, i)}, [&matrix, i, k] {
                           blas::syrk(blas::Op::transpose, T(1), matrix.tile(k, i), T(1),
                                      matrix.tile(i, i));
                       });
         }
         for_each_group(0, k, group, [&](TileRange j) {
-            graph.add({"gram_trmm", k, j.first}, rank, AccessList().add(a.handle(k, k)),
-                      AccessList().row(a, k, j), [&matrix, k, j] {
+            graph.add({"gram_trmm", k, j.first, work::triangle(layout.extent(k), matrix.row(k, j))},
+                      rank, AccessList().add(a.handle(k, k)), AccessList().row(a, k, j),
+                      [&matrix, k, j] {
                           blas::trmm(blas::Side::left, blas::Op::transpose, matrix.tile(k, k),
                                      matrix.row(k, j));
                       });
         });
-        graph.add({"lauum", k, k}, rank, {}, {a.handle(k, k)},
+        graph.add({"lauum", k, k, work::in_place(layout.extent(k))}, rank, {}, {a.handle(k, k)},
                   [&matrix, k] { blas::lauum(matrix.tile(k, k)); });
     }
 }

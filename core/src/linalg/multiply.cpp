@@ -2,6 +2,7 @@
 
 #include "gprat/linalg/access_list.hpp"
 #include "gprat/linalg/blas.hpp"
+#include "gprat/linalg/work.hpp"
 
 namespace gprat {
 
@@ -12,12 +13,14 @@ void add_multiply_lower(tasks::TaskGraph& graph, tasks::Rank rank, const TiledOp
     const auto& matrix = l.matrix;
     const auto& layout = l.layout();
     for (index_t i = layout.tiles() - 1; i >= 0; --i) {
-        graph.add({"multiply", i, i}, rank, {l.handle(i, i)}, {b.handle(i)}, [&matrix, b, i] {
-            blas::trmm(blas::Side::left, blas::Op::none, matrix.tile(i, i), b.row(i));
-        });
+        graph.add({"multiply", i, i, work::triangle(layout.extent(i), b.row(i))}, rank,
+                  {l.handle(i, i)}, {b.handle(i)}, [&matrix, b, i] {
+                      blas::trmm(blas::Side::left, blas::Op::none, matrix.tile(i, i), b.row(i));
+                  });
         for_each_group(0, i, layout.tiles_per_update(), [&](TileRange k) {
-            graph.add({"multiply_update", i, k.first}, rank, AccessList().row(l, i, k).rows(b, k),
-                      AccessList().add(b.handle(i)), [&matrix, b, i, k] {
+            graph.add({"multiply_update", i, k.first, work::gemm(b.row(i), matrix.row(i, k).cols)},
+                      rank, AccessList().row(l, i, k).rows(b, k), AccessList().add(b.handle(i)),
+                      [&matrix, b, i, k] {
                           blas::gemm(blas::Op::none, blas::Op::none, T(1), matrix.row(i, k),
                                      b.rows(k), T(1), b.row(i));
                       });
@@ -34,17 +37,18 @@ void add_multiply_lower_transposed(tasks::TaskGraph& graph, tasks::Rank rank,
     const auto& layout = l.layout();
     for (index_t i = 0; i < layout.tiles(); ++i) {
         for_each_group(0, i, layout.tiles_per_update(), [&](TileRange k) {
-            graph.add({"multiply_update", i, k.first}, rank,
-                      AccessList().row(l, i, k).add(b.handle(i)), AccessList().rows(b, k),
+            graph.add({"multiply_update", i, k.first, work::gemm(b.rows(k), layout.extent(i))},
+                      rank, AccessList().row(l, i, k).add(b.handle(i)), AccessList().rows(b, k),
                       [&matrix, b, i, k] {
                           blas::gemm(blas::Op::transpose, blas::Op::none, T(1), matrix.row(i, k),
                                      b.row(i), T(1), b.rows(k));
                       });
         });
-        graph.add(
-            {"multiply_transposed", i, i}, rank, {l.handle(i, i)}, {b.handle(i)}, [&matrix, b, i] {
-                blas::trmm(blas::Side::left, blas::Op::transpose, matrix.tile(i, i), b.row(i));
-            });
+        graph.add({"multiply_transposed", i, i, work::triangle(layout.extent(i), b.row(i))}, rank,
+                  {l.handle(i, i)}, {b.handle(i)}, [&matrix, b, i] {
+                      blas::trmm(blas::Side::left, blas::Op::transpose, matrix.tile(i, i),
+                                 b.row(i));
+                  });
     }
 }
 

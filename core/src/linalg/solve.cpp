@@ -2,6 +2,7 @@
 
 #include "gprat/linalg/access_list.hpp"
 #include "gprat/linalg/blas.hpp"
+#include "gprat/linalg/work.hpp"
 
 namespace gprat {
 
@@ -12,15 +13,18 @@ void add_solve_lower(tasks::TaskGraph& graph, tasks::Rank rank, const TiledOpera
     const auto& layout = l.layout();
     for (index_t i = first; i < layout.tiles(); ++i) {
         for_each_group(first, i, layout.tiles_per_update(), [&](TileRange k) {
-            graph.add({"solve_update", i, k.first}, rank, AccessList().row(l, i, k).rows(b, k),
-                      AccessList().add(b.handle(i)), [&matrix, b, i, k] {
+            graph.add({"solve_update", i, k.first, work::gemm(b.row(i), matrix.row(i, k).cols)},
+                      rank, AccessList().row(l, i, k).rows(b, k), AccessList().add(b.handle(i)),
+                      [&matrix, b, i, k] {
                           blas::gemm(blas::Op::none, blas::Op::none, T(-1), matrix.row(i, k),
                                      b.rows(k), T(1), b.row(i));
                       });
         });
-        graph.add({"solve", i, i}, rank, {l.handle(i, i)}, {b.handle(i)}, [&matrix, b, i] {
-            blas::trsm(blas::Side::left, blas::Op::none, T(1), matrix.tile(i, i), b.row(i));
-        });
+        graph.add({"solve", i, i, work::triangle(layout.extent(i), b.row(i))}, rank,
+                  {l.handle(i, i)}, {b.handle(i)}, [&matrix, b, i] {
+                      blas::trsm(blas::Side::left, blas::Op::none, T(1), matrix.tile(i, i),
+                                 b.row(i));
+                  });
     }
 }
 
@@ -31,13 +35,13 @@ void add_solve_lower_transposed(tasks::TaskGraph& graph, tasks::Rank rank, const
     const auto& matrix = l.matrix;
     const auto& layout = l.layout();
     for (index_t k = layout.tiles() - 1; k >= 0; --k) {
-        graph.add({"solve_transposed", k, k}, rank, {l.handle(k, k)}, {b.handle(k)},
-                  [&matrix, b, k] {
+        graph.add({"solve_transposed", k, k, work::triangle(layout.extent(k), b.row(k))}, rank,
+                  {l.handle(k, k)}, {b.handle(k)}, [&matrix, b, k] {
                       blas::trsm(blas::Side::left, blas::Op::transpose, T(1), matrix.tile(k, k),
                                  b.row(k));
                   });
         for_each_group(0, k, layout.tiles_per_update(), [&](TileRange i) {
-            graph.add({"solve_update", k, i.first}, rank,
+            graph.add({"solve_update", k, i.first, work::gemm(b.rows(i), layout.extent(k))}, rank,
                       AccessList().row(l, k, i).add(b.handle(k)), AccessList().rows(b, i),
                       [&matrix, b, k, i] {
                           blas::gemm(blas::Op::transpose, blas::Op::none, T(-1), matrix.row(k, i),

@@ -4,6 +4,7 @@
 
 #include "gprat/linalg/access_list.hpp"
 #include "gprat/linalg/cholesky.hpp"
+#include "gprat/linalg/work.hpp"
 
 namespace gprat {
 
@@ -149,15 +150,17 @@ void add_delete_rows(tasks::TaskGraph& graph, const TiledMatrix<T>& from,
     for (index_t j = 0; j < layout.tiles(); ++j) {
         const auto reflectors = deletion.reflectors(j);
         if (reflectors.vectors.cols == 0) continue;
-        graph.add({"lq", j, j}, CholeskyRanks::factor(j), {}, {to.handle(j, j), b.handle(j)},
+        graph.add({"lq", j, j, 2.0 * work::triangle(layout.extent(j), reflectors.vectors)},
+                  CholeskyRanks::factor(j), {}, {to.handle(j, j), b.handle(j)},
                   [tile = to.matrix.tile(j, j), reflectors] { blas::lq(tile, reflectors); });
         for (index_t i = j + 1; i < layout.tiles(); ++i)
-            graph.add({"reflect", i, j}, CholeskyRanks::update(j), {b.handle(j)},
-                      {to.handle(i, j), b.handle(i)},
-                      [tile = to.matrix.tile(i, j), reflectors,
-                       rest = b.row(i).block(0, 0, layout.extent(i), reflectors.vectors.cols)] {
-                          blas::reflect(reflectors, tile, rest);
-                      });
+            graph.add(
+                {"reflect", i, j, 2.0 * work::gemm(to.matrix.tile(i, j), reflectors.vectors.cols)},
+                CholeskyRanks::update(j), {b.handle(j)}, {to.handle(i, j), b.handle(i)},
+                [tile = to.matrix.tile(i, j), reflectors,
+                 rest = b.row(i).block(0, 0, layout.extent(i), reflectors.vectors.cols)] {
+                    blas::reflect(reflectors, tile, rest);
+                });
     }
 }
 
