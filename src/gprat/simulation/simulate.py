@@ -398,7 +398,7 @@ def _check_seconds(seconds: Any, n_tasks: int) -> npt.NDArray[np.float64]:
     values = np.ascontiguousarray(seconds, dtype=np.float64)
     if values.shape != (n_tasks,) or not (np.isfinite(values) & (values >= 0.0)).all():
         raise InvalidInputError(
-            f"the machine must tell a time of at least 0 seconds for each of {n_tasks:,} tasks, got "
+            f"the machine must tell at least 0 seconds for each of {n_tasks:,} tasks, got "
             f"shape {values.shape}, from {values.min(initial=0.0):.3g} to "
             f"{values.max(initial=0.0):.3g}. Mend its method seconds()."
         )
