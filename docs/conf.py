@@ -71,6 +71,8 @@ CLASSES_OF = (
     "gprat.optimize.base",
     "gprat.optimize.report",
     "gprat.planning",
+    "gprat.simulation",
+    "gprat.tracing",
 )
 
 

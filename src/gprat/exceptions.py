@@ -24,6 +24,7 @@ __all__ = [
     "NotPositiveDefiniteError",
     "RankDeficientTrendError",
     "RuntimeSuspendedError",
+    "TraceWarning",
     "UnsupportedKernelError",
     "UnsupportedTypeError",
 ]
@@ -162,3 +163,7 @@ class DataWarning(UserWarning):
 
 class JitterWarning(UserWarning):
     """Samples were drawn from a covariance matrix with a little more on its diagonal."""
+
+
+class TraceWarning(UserWarning):
+    """A trace does not have all tasks that ran."""

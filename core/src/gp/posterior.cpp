@@ -44,11 +44,6 @@ std::unique_lock<tasks::ForkSafeMutex> lock_unless_cancelled(tasks::ForkSafeMute
     return lock;
 }
 
-index_t slots_for(const tasks::TaskGraph& graph, const tasks::RunOptions& options) {
-    const index_t useful = graph.threads() + 1;
-    return options.blocks > 0 ? std::min(options.blocks, useful) : useful;
-}
-
 }  // namespace
 
 template <class T>
@@ -83,6 +78,7 @@ void Posterior<T>::run(const tasks::RunOptions& options, double flops, AddTasks&
     if (computed) add_factorisation(graph, problem_, CutOperand<T>(operands.factor, 0));
     add_solves(graph, problem_, conditioning, operands);
     add(graph, conditioning, operands);
+    if (options.recording != nullptr) return;
     if (computed) conditioning_ = std::move(computed);
     is_solved_ = true;
 }
@@ -105,7 +101,7 @@ void Posterior<T>::predict_variance(TestPoints<T> test, T* mean, T* variance,
     run(options, prediction_flops(problem_, test.count(), Prediction::variance),
         [&](tasks::TaskGraph& graph, const Conditioning<T>& conditioning,
             const ConditioningOperands<T>& operands) {
-            workspace.emplace(problem_, test.count(), slots_for(graph, options));
+            workspace.emplace(problem_, test.count(), graph, options.blocks);
             add_predict_variance(graph, problem_, conditioning, operands, test, mean, variance,
                                  *workspace);
             graph.run();
@@ -137,7 +133,7 @@ PredictionGradient Posterior<T>::predict_gradient(TestPoints<T> test,
     run(options, 2.0 * prediction_flops(problem_, m, Prediction::variance),
         [&](tasks::TaskGraph& graph, const Conditioning<T>& conditioning,
             const ConditioningOperands<T>& operands) {
-            workspace.emplace(problem_, m, slots_for(graph, options));
+            workspace.emplace(problem_, m, graph, options.blocks);
             add_predict_gradient(graph, problem_, conditioning, operands, test, gradient, mean,
                                  *workspace);
             graph.run();
@@ -191,7 +187,7 @@ void Posterior<T>::inverse_diagonal(T* diagonal, const tasks::RunOptions& option
         [&](tasks::TaskGraph& graph, const Conditioning<T>& conditioning,
             const ConditioningOperands<T>& operands) {
             const auto layout = problem_.layout();
-            const index_t slots = std::min(layout.tiles(), slots_for(graph, options));
+            const index_t slots = std::min(layout.tiles(), column_slots(graph, options.blocks));
             v = Buffer<T>(slots * problem_.size() * layout.tile_size());
             add_inverse_diagonal(graph, problem_, conditioning, operands, v, slots, diagonal);
             graph.run();

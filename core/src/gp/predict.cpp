@@ -9,7 +9,6 @@
 #include "gprat/linalg/blas.hpp"
 #include "gprat/linalg/solve.hpp"
 #include "gprat/linalg/work.hpp"
-#include "gprat/tasks/runtime.hpp"
 
 namespace gprat::gp {
 
@@ -26,14 +25,18 @@ constexpr index_t kMeanRows = 512;
 
 // Columns of V that one task updates: as wide as GEMM likes, whatever the tile size, but some
 // blocks for each processor of the machine. Not for each thread: results would depend on their
-// number.
-constexpr index_t kWidestBlock = 768, kNarrowestBlock = 96, kBlocksPerProcessor = 2;
+// number. Narrow blocks read the factor more often than the memory of many processors can give it.
+constexpr index_t kWidestBlock = 768, kNarrowBlock = 192, kNarrowestBlock = 96;
+constexpr index_t kBlocksPerProcessor = 2, kBlocksOfManyProcessors = 32;
 
-index_t variance_block(index_t test_points) {
-    const index_t blocks = kBlocksPerProcessor * tasks::Runtime::default_threads();
-    const index_t even = (test_points + blocks - 1) / blocks;
+index_t variance_block(index_t test_points, int processors) {
+    const index_t blocks = kBlocksPerProcessor * processors;
     // The packed matrix product works on 24 columns at a time, or a divisor of that.
-    return std::clamp((even + 23) / 24 * 24, kNarrowestBlock, kWidestBlock);
+    const auto even = [test_points](index_t count) {
+        return ((test_points + count - 1) / count + 23) / 24 * 24;
+    };
+    const index_t least = std::clamp(even(kBlocksOfManyProcessors), kNarrowestBlock, kNarrowBlock);
+    return std::clamp(even(blocks), least, kWidestBlock);
 }
 
 /// mean (points × outputs, row-major) += Aᵀ·B, with A (rows × points) and B (rows × outputs).
@@ -138,7 +141,7 @@ void add_whitened_block(tasks::TaskGraph& graph, tasks::Rank rank, const Problem
         {"clear_mean", 0, q}, rank, {}, {result},
         [projected, size = test.count() * workspace.width] { std::fill_n(projected, size, T(0)); });
     for (index_t i = 0; i < layout.tiles(); ++i)
-        graph.add({"mean", i, q, work::gemm(v.row(i), workspace.width)}, rank,
+        graph.add({"mean_product", i, q, work::gemm(v.row(i), workspace.width)}, rank,
                   {v.handle(i), operands.whitened.handle(i)}, {result},
                   [v, z = operands.whitened, i, projected] {
                       add_products<T>(v.row(i), z.row(i), projected);
@@ -162,10 +165,11 @@ double prediction_flops(const Problem<T>& problem, index_t m, Prediction predict
 }
 
 template <class T>
-VarianceWorkspace<T>::VarianceWorkspace(const Problem<T>& problem, index_t m, index_t slots_)
+VarianceWorkspace<T>::VarianceWorkspace(const Problem<T>& problem, index_t m,
+                                        const tasks::TaskGraph& graph, index_t most_slots)
     : n(problem.size()),
-      blocks(m, variance_block(m)),
-      slots(std::clamp<index_t>(blocks.tiles(), 1, slots_)),
+      blocks(m, variance_block(m, graph.processors())),
+      slots(std::clamp<index_t>(blocks.tiles(), 1, column_slots(graph, most_slots))),
       v(slots * n * blocks.tile_size()),
       explained(m),
       trend(problem, m) {}
@@ -199,7 +203,8 @@ void add_predict_variance(tasks::TaskGraph& graph, const Problem<T>& problem,
     // A slot keeps its handles, so that the next block in it waits for the last one.
     std::vector<tasks::Handle> slot_handles;
     for (index_t slot = 0; slot < workspace.slots; ++slot)
-        slot_handles.push_back(graph.new_handles(layout.tiles()));
+        slot_handles.push_back(
+            graph.new_handles(layout.tiles(), bytes_of<T>(layout.tile_size(), blocks.tile_size())));
 
     for (index_t q = 0; q < blocks.tiles(); ++q) {
         const auto rank = first_rank + q;
@@ -228,7 +233,7 @@ void add_predict_covariance(tasks::TaskGraph& graph, const Problem<T>& problem,
                             const Conditioning<T>& conditioning,
                             const ConditioningOperands<T>& operands, TestPoints<T> test, T* mean,
                             T* covariance, const Buffer<T>& v, const TrendWorkspace<T>& trend) {
-    const TileLayout blocks(test.count(), variance_block(test.count()));
+    const TileLayout blocks(test.count(), variance_block(test.count(), graph.processors()));
     const auto layout = problem.layout();
     const index_t n = problem.size();
     const index_t m = test.count();

@@ -8,9 +8,11 @@
 #include <thread>
 
 #include "gprat/error.hpp"
+#include "gprat/tasks/access_table.hpp"
 #include "gprat/tasks/floating_point_mode.hpp"
 #include "gprat/tasks/ready_queue.hpp"
 #include "gprat/tasks/recorder.hpp"
+#include "gprat/tasks/recording.hpp"
 #include "gprat/tasks/runtime.hpp"
 #include "gprat/tasks/worker_pool.hpp"
 
@@ -21,9 +23,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr auto kPollInterval = std::chrono::milliseconds(50);
-
-/// Tasks that may wait at a time: bounds the memory of the graph, far above any lookahead's need.
-constexpr index_t kMaxOutstanding = 1 << 16;
 
 thread_local int tasks_on_this_thread = 0;
 
@@ -45,12 +44,6 @@ struct alignas(64) WorkOfWorker {
 
 }  // namespace
 
-/// Who last wrote a piece of data, and who has read it since.
-struct Access {
-    TaskGraph::Task* writer = nullptr;
-    std::vector<TaskGraph::Task*> readers;
-};
-
 struct TaskGraph::Scheduler {
     explicit Scheduler(const RunOptions& options_)
         : options(options_),
@@ -60,11 +53,11 @@ struct TaskGraph::Scheduler {
           ready(workers),
           work_done(static_cast<std::size_t>(workers)),
           observer(current_observer()),
+          graph(observer ? observer->graph_created(workers) : 0),
           next_poll(Clock::now() + kPollInterval) {}
 
     // The thread that adds.
     void connect(Task& task, std::span<const Handle> reads, std::span<const Handle> writes);
-    void forget(Access& access);
     void throttle();
     void wait_until(index_t outstanding_at_most);
     void wait_inline_while_suspended();
@@ -75,8 +68,9 @@ struct TaskGraph::Scheduler {
     // Any thread.
     void make_ready(Task* task, std::size_t worker);
     void work();
-    bool finish(Task* task, std::size_t worker);
-    void execute(const TaskLabel& label, int worker, const std::function<void()>& body);
+    bool finish(Task* task, RunId run, std::size_t worker);
+    RunId execute(const TaskLabel& label, RunId released_by, int worker,
+                  const std::function<void()>& body);
     void fail(std::exception_ptr error);
 
     RunOptions options;
@@ -86,9 +80,11 @@ struct TaskGraph::Scheduler {
     ReadyQueue ready;
     std::vector<WorkOfWorker> work_done;
     std::shared_ptr<Observer> observer;
+    index_t graph;
     Clock::time_point next_poll;
 
-    std::vector<Access> accesses;
+    AccessTable<TaskReference> accesses;
+    RunId last_inline = kNoRun;
     index_t added = 0;
     std::atomic<index_t> outstanding{0};
     std::atomic<int> active_workers{0};
@@ -101,39 +97,45 @@ struct TaskGraph::Scheduler {
 };
 
 TaskGraph::TaskGraph(const RunOptions& options)
-    : scheduler_(std::make_unique<Scheduler>(options)), inline_(scheduler_->arena == nullptr) {}
+    : recording_(options.recording),
+      scheduler_(recording_ == nullptr ? std::make_unique<Scheduler>(options) : nullptr),
+      inline_(scheduler_ != nullptr && scheduler_->arena == nullptr) {}
 
 TaskGraph::~TaskGraph() {
-    auto& scheduler = *scheduler_;
-    if (!inline_) {
-        cancel();
-        scheduler.options.should_cancel = nullptr;
-        scheduler.options.on_progress = nullptr;
-        scheduler.drain();
-    }
-    for (auto& access : scheduler.accesses) scheduler.forget(access);
+    if (scheduler_ == nullptr || inline_) return;
+    cancel();
+    scheduler_->options.should_cancel = nullptr;
+    scheduler_->options.on_progress = nullptr;
+    scheduler_->drain();
 }
 
 int TaskGraph::threads() const {
-    return scheduler_->workers;
+    return recording_ != nullptr ? recording_->threads() : scheduler_->workers;
 }
 
 bool TaskGraph::is_in_task() {
     return tasks_on_this_thread > 0;
 }
 
-Handle TaskGraph::new_handles(index_t count) {
-    auto& accesses = scheduler_->accesses;
-    const auto first = static_cast<Handle>(accesses.size());
-    if (!inline_) accesses.resize(accesses.size() + static_cast<std::size_t>(count));
-    return first;
+int TaskGraph::processors() const {
+    return recording_ != nullptr ? recording_->processors() : Runtime::default_threads();
+}
+
+Handle TaskGraph::new_handles(index_t count, double bytes_each) {
+    if (recording_ != nullptr) return recording_->new_handles(count, bytes_each);
+    return inline_ ? 0 : scheduler_->accesses.new_handles(count);
+}
+
+void TaskGraph::record(const TaskLabel& label, Rank rank, std::span<const Handle> reads,
+                       std::span<const Handle> writes) {
+    recording_->add(label, rank, reads, writes);
 }
 
 void TaskGraph::run_inline(const TaskLabel& label, const std::function<void()>& function) {
     auto& scheduler = *scheduler_;
     if (Clock::now() >= scheduler.next_poll) scheduler.poll();
     scheduler.wait_inline_while_suspended();
-    scheduler.execute(label, 0, function);
+    scheduler.last_inline = scheduler.execute(label, scheduler.last_inline, 0, function);
 }
 
 void TaskGraph::submit(std::unique_ptr<Task> task, std::span<const Handle> reads,
@@ -149,6 +151,7 @@ void TaskGraph::submit(std::unique_ptr<Task> task, std::span<const Handle> reads
 }
 
 void TaskGraph::run() {
+    if (recording_ != nullptr) return;
     auto& scheduler = *scheduler_;
     if (!inline_) scheduler.drain();
     if (scheduler.options.on_progress) scheduler.options.on_progress(scheduler.total_work_done());
@@ -158,47 +161,15 @@ void TaskGraph::run() {
 }
 
 void TaskGraph::cancel() {
+    if (scheduler_ == nullptr) return;
     scheduler_->cancelled.store(true, std::memory_order_release);
 }
 
 void TaskGraph::Scheduler::connect(Task& task, std::span<const Handle> reads,
                                    std::span<const Handle> writes) {
-    std::size_t edges = 0;
-    for (const Handle handle : reads) edges += accesses[handle].writer != nullptr;
-    for (const Handle handle : writes)
-        edges += (accesses[handle].writer != nullptr) + accesses[handle].readers.size();
-    task.incoming.reserve(edges);
-
-    for (const Handle handle : reads) {
-        auto& [writer, readers] = accesses[handle];
-        if (writer) writer->precede(task);
-        // Readers that are done order nothing any more: drop them when the list would grow.
-        if (readers.size() == readers.capacity())
-            std::erase_if(readers, [](Task* reader) {
-                const bool finished = reader->is_finished();
-                if (finished) reader->release();
-                return finished;
-            });
-        readers.push_back(&task);
-        task.retain();
-    }
-    for (const Handle handle : writes) {
-        auto& access = accesses[handle];
-        if (access.writer == &task) continue;  // named twice
-        if (access.writer) access.writer->precede(task);
-        for (Task* reader : access.readers)
-            if (reader != &task) reader->precede(task);
-        forget(access);
-        access.writer = &task;
-        task.retain();
-    }
-}
-
-void TaskGraph::Scheduler::forget(Access& access) {
-    if (access.writer) access.writer->release();
-    for (Task* reader : access.readers) reader->release();
-    access.writer = nullptr;
-    access.readers.clear();
+    task.incoming.reserve(accesses.most_edges(reads, writes));
+    accesses.connect(TaskReference(&task), reads, writes,
+                     [&task](const TaskReference& earlier) { earlier->precede(task); });
 }
 
 void TaskGraph::Scheduler::throttle() {
@@ -263,15 +234,16 @@ void TaskGraph::Scheduler::work() {
     bool has_next = true;
     while (has_next) {
         Task* task = ready.pop(worker);
-        execute(task->label, static_cast<int>(worker), [task] { task->execute(); });
-        has_next = finish(task, worker);
+        const RunId run = execute(task->label, task->released_by, static_cast<int>(worker),
+                                  [task] { task->execute(); });
+        has_next = finish(task, run, worker);
     }
     // The last act of a visit: afterwards the graph may be gone.
     active_workers.fetch_sub(1, std::memory_order_release);
 }
 
 /// Releases the successors; true if one of them is ready and left for this worker.
-bool TaskGraph::Scheduler::finish(Task* task, std::size_t worker) {
+bool TaskGraph::Scheduler::finish(Task* task, RunId run, std::size_t worker) {
     bool has_next = false;
     auto* edge = task->successors.exchange(Task::closed(), std::memory_order_acq_rel);
     while (edge != nullptr) {
@@ -279,6 +251,7 @@ bool TaskGraph::Scheduler::finish(Task* task, std::size_t worker) {
         auto* const next = edge->next;
         Task* const successor = edge->successor;
         if (successor->pending.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+            successor->released_by = run;
             if (has_next) {
                 make_ready(successor, worker);
             } else {
@@ -296,11 +269,12 @@ bool TaskGraph::Scheduler::finish(Task* task, std::size_t worker) {
     return has_next;
 }
 
-void TaskGraph::Scheduler::execute(const TaskLabel& label, int worker,
-                                   const std::function<void()>& body) {
+RunId TaskGraph::Scheduler::execute(const TaskLabel& label, RunId released_by, int worker,
+                                    const std::function<void()>& body) {
     Runtime::instance().wait_while_suspended(cancelled);
-    if (cancelled.load(std::memory_order_acquire)) return;
-    if (observer) observer->task_started(label, worker);
+    if (cancelled.load(std::memory_order_acquire)) return kNoRun;
+    TaskRun run{label, graph, worker, released_by};
+    if (observer) observer->task_started(run);
     ++tasks_on_this_thread;
     try {
         const FlushSubnormals flush;
@@ -310,7 +284,7 @@ void TaskGraph::Scheduler::execute(const TaskLabel& label, int worker,
     }
     --tasks_on_this_thread;
     work_done[static_cast<std::size_t>(worker)].add(label);
-    if (observer) observer->task_finished(label, worker);
+    return observer ? observer->task_finished(run) : kNoRun;
 }
 
 void TaskGraph::Scheduler::fail(std::exception_ptr failure) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+
 #include "gprat/gp/conditioning.hpp"
 #include "gprat/gp/problem.hpp"
 #include "gprat/linalg/buffer.hpp"
@@ -49,12 +51,19 @@ struct TrendWorkspace {
     index_t trends;
 };
 
+/// Blocks of columns that a graph has use for at a time, or as many as there may be (0: any).
+inline index_t column_slots(const tasks::TaskGraph& graph, index_t most) {
+    const index_t useful = graph.threads() + 1;
+    return most > 0 ? std::min(most, useful) : useful;
+}
+
 /// Columns of V = L⁻¹K(X, X*), some blocks of points at a time: a block is dropped when its
 /// variances are known, and its memory serves a later one.
 template <class T>
 struct VarianceWorkspace {
-    /// At most `slots` blocks.
-    VarianceWorkspace(const Problem<T>& problem, index_t m, index_t slots);
+    /// At most `most_slots` blocks; 0: one more than workers.
+    VarianceWorkspace(const Problem<T>& problem, index_t m, const tasks::TaskGraph& graph,
+                      index_t most_slots);
 
     index_t n;
     TileLayout blocks;         ///< blocks of test points
