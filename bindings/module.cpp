@@ -11,4 +11,5 @@ NB_MODULE(_core, module) {
     bind_covariance(module);
     bind_posterior(module);
     bind_gp(module);
+    bind_calibration(module);
 }

@@ -8,6 +8,7 @@
 // The symbols of the PyPI package scipy-openblas32: Fortran's interface with 32-bit integers.
 extern "C" {
 void scipy_openblas_set_num_threads(int);
+char* scipy_openblas_get_config(void);
 
 #define GPRAT_DECLARE(T, letter)                                                                   \
     void scipy_##letter##gemm_(const char*, const char*, const int*, const int*, const int*,       \

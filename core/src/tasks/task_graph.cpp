@@ -45,7 +45,7 @@ struct TaskGraph::Scheduler {
           workers(worker_count(options, lease.pool())),
           arena(workers > 1 ? lease.pool()->arena(workers) : nullptr),
           ready(workers),
-          observer(current_observer()),
+          observer(options.observer ? options.observer : current_observer()),
           next_poll(Clock::now() + kPollInterval) {}
 
     // The thread that adds.

@@ -22,6 +22,8 @@ struct RunOptions {
     int threads = 0;  ///< at most this many workers; 0: all of the runtime
     /// Called now and then on the thread that adds and runs; true cancels the graph.
     std::function<bool()> should_cancel;
+    /// Told of this graph's tasks in place of the observer of all graphs.
+    std::shared_ptr<Observer> observer = nullptr;
 };
 
 /// Tasks in program order, run as a dataflow graph: edges are inferred from what each task reads
