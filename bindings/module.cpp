@@ -12,4 +12,5 @@ NB_MODULE(_core, module) {
     bind_posterior(module);
     bind_gp(module);
     bind_calibration(module);
+    bind_simulator(module);
 }

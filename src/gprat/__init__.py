@@ -2,13 +2,14 @@
 
 from importlib.metadata import version
 
-from gprat import datasets, diagnostics, exceptions, kernels, means, plotting, runtime
+from gprat import datasets, diagnostics, exceptions, kernels, means, plotting, runtime, simulation
 from gprat.diagnostics import diagnose
 from gprat.estimator import GaussianProcessRegressor
 from gprat.gp import GP
 from gprat.interop import from_gpytorch, from_sklearn, to_sklearn
 from gprat.persistence import load
 from gprat.planning import plan
+from gprat.simulation import simulate
 from gprat.trace import trace
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "plan",
     "plotting",
     "runtime",
+    "simulate",
+    "simulation",
     "to_sklearn",
     "trace",
 ]

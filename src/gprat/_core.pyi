@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 _Single: TypeAlias = npt.NDArray[np.float32]
 _Double: TypeAlias = npt.NDArray[np.float64]
+_Index: TypeAlias = npt.NDArray[np.int64]
 # opcode, (first, count) of each hyperparameter, features, constant, reciprocal
 _Instruction: TypeAlias = tuple[int, Sequence[tuple[int, int]], Sequence[int], float, float]
 # value, by parameters, by noise, by targets, by inputs, by basis
@@ -168,6 +169,27 @@ class Recorder:
     def records(self) -> list[tuple[str, int, int, int, float, float]]: ...
 
 def set_recorder(recorder: Recorder | None) -> None: ...
+
+# names, kind, row, column, work, bytes, rank, predecessors, offsets
+def record_tasks(
+    what: str, sizes: Sequence[int], itemsize: int, threads: int, processors: int
+) -> tuple[
+    tuple[str, ...], _Index, _Index, _Index, _Double, _Double, _Index, npt.NDArray[np.int32], _Index
+]: ...
+def simulate(
+    ranks: _Index,
+    predecessors: npt.NDArray[np.int32],
+    offsets: _Index,
+    seconds: _Double,
+    bytes: _Double,
+    threads: int,
+    submission: float,
+    overhead: float,
+    bandwidth: float,
+) -> tuple[_Double, _Double, npt.NDArray[np.int32]]: ...
+def earliest_ends(
+    predecessors: npt.NDArray[np.int32], offsets: _Index, seconds: _Double
+) -> _Double: ...
 
 class runtime:  # noqa: N801
     @staticmethod

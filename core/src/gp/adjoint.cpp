@@ -227,6 +227,7 @@ Adjoint differentiate(const Problem<T>& problem, Objective objective, Inputs inp
         add_likelihood_contraction(graph, last, *contraction);
     }
     graph.run();
+    if (options.recording != nullptr) return result;
 
     result.parameters = partial.sum();
     result.value = leave_one_out ? loo.value() : conditioning.log_marginal_likelihood();

@@ -152,7 +152,8 @@ ConditioningOperands<T>::ConditioningOperands(tasks::TaskGraph& graph,
     : factor(graph, conditioning.factor),
       whitened(graph, conditioning.whitened_columns(), factor.layout()),
       weights(graph, conditioning.weight_columns(), factor.layout()),
-      all_weights(graph.new_handles(1)) {}
+      all_weights(graph.new_handles(
+          1, bytes_of<T>(conditioning.size, conditioning.outputs + conditioning.trends))) {}
 
 template <class T>
 void add_factorisation(tasks::TaskGraph& graph, const Problem<T>& problem,

@@ -70,6 +70,7 @@ void Posterior<T>::run(const tasks::RunOptions& options, double flops, AddTasks&
     if (computed) add_factorisation(graph, problem_, CutOperand<T>(operands.factor, 0));
     add_solves(graph, problem_, conditioning, operands);
     add(graph, conditioning, operands);
+    if (options.recording != nullptr) return;
     if (computed) conditioning_ = std::move(computed);
     is_solved_ = true;
 }
@@ -92,7 +93,7 @@ void Posterior<T>::predict_variance(TestPoints<T> test, T* mean, T* variance,
     run(options, prediction_flops(problem_, test.count(), Prediction::variance),
         [&](tasks::TaskGraph& graph, const Conditioning<T>& conditioning,
             const ConditioningOperands<T>& operands) {
-            workspace.emplace(problem_, test.count(), graph.threads());
+            workspace.emplace(problem_, test.count(), graph);
             add_predict_variance(graph, problem_, conditioning, operands, test, mean, variance,
                                  *workspace);
             graph.run();
@@ -124,7 +125,7 @@ PredictionGradient Posterior<T>::predict_gradient(TestPoints<T> test,
     run(options, 2.0 * prediction_flops(problem_, m, Prediction::variance),
         [&](tasks::TaskGraph& graph, const Conditioning<T>& conditioning,
             const ConditioningOperands<T>& operands) {
-            workspace.emplace(problem_, m, graph.threads());
+            workspace.emplace(problem_, m, graph);
             add_predict_gradient(graph, problem_, conditioning, operands, test, gradient, mean,
                                  *workspace);
             graph.run();

@@ -9,7 +9,6 @@
 #include "gprat/linalg/blas.hpp"
 #include "gprat/linalg/solve.hpp"
 #include "gprat/linalg/work.hpp"
-#include "gprat/tasks/runtime.hpp"
 
 namespace gprat::gp {
 
@@ -29,8 +28,8 @@ constexpr index_t kMeanRows = 512;
 // number.
 constexpr index_t kWidestBlock = 768, kNarrowestBlock = 96, kBlocksPerProcessor = 2;
 
-index_t variance_block(index_t test_points) {
-    const index_t blocks = kBlocksPerProcessor * tasks::Runtime::default_threads();
+index_t variance_block(index_t test_points, int processors) {
+    const index_t blocks = kBlocksPerProcessor * processors;
     const index_t even = (test_points + blocks - 1) / blocks;
     // The packed matrix product works on 24 columns at a time, or a divisor of that.
     return std::clamp((even + 23) / 24 * 24, kNarrowestBlock, kWidestBlock);
@@ -161,10 +160,11 @@ double prediction_flops(const Problem<T>& problem, index_t m, Prediction predict
 }
 
 template <class T>
-VarianceWorkspace<T>::VarianceWorkspace(const Problem<T>& problem, index_t m, int threads)
+VarianceWorkspace<T>::VarianceWorkspace(const Problem<T>& problem, index_t m,
+                                        const tasks::TaskGraph& graph)
     : n(problem.size()),
-      blocks(m, variance_block(m)),
-      slots(std::clamp<index_t>(blocks.tiles(), 1, threads + 1)),
+      blocks(m, variance_block(m, graph.processors())),
+      slots(std::clamp<index_t>(blocks.tiles(), 1, graph.threads() + 1)),
       v(slots * n * blocks.tile_size()),
       explained(m),
       trend(problem, m) {}
@@ -198,7 +198,8 @@ void add_predict_variance(tasks::TaskGraph& graph, const Problem<T>& problem,
     // A slot keeps its handles, so that the next block in it waits for the last one.
     std::vector<tasks::Handle> slot_handles;
     for (index_t slot = 0; slot < workspace.slots; ++slot)
-        slot_handles.push_back(graph.new_handles(layout.tiles()));
+        slot_handles.push_back(
+            graph.new_handles(layout.tiles(), bytes_of<T>(layout.tile_size(), blocks.tile_size())));
 
     for (index_t q = 0; q < blocks.tiles(); ++q) {
         const auto rank = first_rank + q;
@@ -227,7 +228,7 @@ void add_predict_covariance(tasks::TaskGraph& graph, const Problem<T>& problem,
                             const Conditioning<T>& conditioning,
                             const ConditioningOperands<T>& operands, TestPoints<T> test, T* mean,
                             T* covariance, const Buffer<T>& v, const TrendWorkspace<T>& trend) {
-    const TileLayout blocks(test.count(), variance_block(test.count()));
+    const TileLayout blocks(test.count(), variance_block(test.count(), graph.processors()));
     const auto layout = problem.layout();
     const index_t n = problem.size();
     const index_t m = test.count();

@@ -88,7 +88,8 @@ void add_predict_gradient(tasks::TaskGraph& graph, const Problem<T>& problem,
     const auto first_rank = rank_after_conditioning(layout);
     std::vector<tasks::Handle> slot_handles;
     for (index_t slot = 0; slot < workspace.slots; ++slot)
-        slot_handles.push_back(graph.new_handles(layout.tiles()));
+        slot_handles.push_back(
+            graph.new_handles(layout.tiles(), bytes_of<T>(layout.tile_size(), blocks.tile_size())));
 
     for (index_t q = 0; q < blocks.tiles(); ++q) {
         const auto rank = first_rank + q;

@@ -5,8 +5,23 @@
 #include <algorithm>
 #include <cstdlib>
 #include <new>
+#include <utility>
 
 #include "gprat/linalg/page_cache.hpp"
+
+namespace gprat {
+
+namespace {
+thread_local bool addresses_only = false;
+}  // namespace
+
+AddressesOnly::AddressesOnly() : before_(std::exchange(addresses_only, true)) {}
+
+AddressesOnly::~AddressesOnly() {
+    addresses_only = before_;
+}
+
+}  // namespace gprat
 
 namespace gprat::detail {
 
@@ -37,10 +52,19 @@ PageCache::Block allocate_large(std::size_t bytes) {
     return block;
 }
 
+// Pages that cannot be used count against no limit on memory.
+void* map_addresses(std::size_t bytes) {
+    void* const addresses =
+        mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (addresses == MAP_FAILED) throw std::bad_alloc();
+    return addresses;
+}
+
 }  // namespace
 
 std::unique_ptr<void, FreePages> allocate_pages(std::size_t bytes) {
     const std::size_t size = std::max(round_up(bytes, kCacheLine), kCacheLine);
+    if (addresses_only && size >= kHugePage) return {map_addresses(size), FreePages{size, true}};
     const auto block =
         size >= kHugePage ? allocate_large(round_up(size, kSmallPage)) : allocate(size, kCacheLine);
     return {block.memory, FreePages{block.bytes}};
@@ -48,7 +72,9 @@ std::unique_ptr<void, FreePages> allocate_pages(std::size_t bytes) {
 
 void FreePages::operator()(void* memory) const {
     if (bytes == 0) return;
-    if (bytes >= kHugePage) {
+    if (is_mapping) {
+        munmap(memory, bytes);
+    } else if (bytes >= kHugePage) {
         PageCache::instance().give({memory, bytes});
     } else {
         std::free(memory);

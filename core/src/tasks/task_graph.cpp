@@ -8,9 +8,11 @@
 #include <thread>
 
 #include "gprat/error.hpp"
+#include "gprat/tasks/access_table.hpp"
 #include "gprat/tasks/floating_point_mode.hpp"
 #include "gprat/tasks/ready_queue.hpp"
 #include "gprat/tasks/recorder.hpp"
+#include "gprat/tasks/recording.hpp"
 #include "gprat/tasks/runtime.hpp"
 #include "gprat/tasks/worker_pool.hpp"
 
@@ -22,21 +24,12 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto kPollInterval = std::chrono::milliseconds(50);
 
-/// Tasks that may wait at a time: bounds the memory of the graph, far above any lookahead's need.
-constexpr index_t kMaxOutstanding = 1 << 16;
-
 int worker_count(const RunOptions& options, const WorkerPool* pool) {
     if (pool == nullptr) return 1;
     return options.threads > 0 ? std::min(options.threads, pool->threads()) : pool->threads();
 }
 
 }  // namespace
-
-/// Who last wrote a piece of data, and who has read it since.
-struct Access {
-    TaskGraph::Task* writer = nullptr;
-    std::vector<TaskGraph::Task*> readers;
-};
 
 struct TaskGraph::Scheduler {
     explicit Scheduler(const RunOptions& options_)
@@ -50,7 +43,6 @@ struct TaskGraph::Scheduler {
 
     // The thread that adds.
     void connect(Task& task, std::span<const Handle> reads, std::span<const Handle> writes);
-    void forget(Access& access);
     void throttle();
     void wait_until(index_t outstanding_at_most);
     void wait_inline_while_suspended();
@@ -72,7 +64,7 @@ struct TaskGraph::Scheduler {
     std::shared_ptr<Observer> observer;
     Clock::time_point next_poll;
 
-    std::vector<Access> accesses;
+    AccessTable<TaskReference> accesses;
     index_t added = 0;
     std::atomic<index_t> outstanding{0};
     std::atomic<int> active_workers{0};
@@ -85,27 +77,33 @@ struct TaskGraph::Scheduler {
 };
 
 TaskGraph::TaskGraph(const RunOptions& options)
-    : scheduler_(std::make_unique<Scheduler>(options)), inline_(scheduler_->arena == nullptr) {}
+    : recording_(options.recording),
+      scheduler_(recording_ == nullptr ? std::make_unique<Scheduler>(options) : nullptr),
+      inline_(scheduler_ != nullptr && scheduler_->arena == nullptr) {}
 
 TaskGraph::~TaskGraph() {
-    auto& scheduler = *scheduler_;
-    if (!inline_) {
-        cancel();
-        scheduler.options.should_cancel = nullptr;
-        scheduler.drain();
-    }
-    for (auto& access : scheduler.accesses) scheduler.forget(access);
+    if (scheduler_ == nullptr || inline_) return;
+    cancel();
+    scheduler_->options.should_cancel = nullptr;
+    scheduler_->drain();
 }
 
 int TaskGraph::threads() const {
-    return scheduler_->workers;
+    return recording_ != nullptr ? recording_->threads() : scheduler_->workers;
 }
 
-Handle TaskGraph::new_handles(index_t count) {
-    auto& accesses = scheduler_->accesses;
-    const auto first = static_cast<Handle>(accesses.size());
-    if (!inline_) accesses.resize(accesses.size() + static_cast<std::size_t>(count));
-    return first;
+int TaskGraph::processors() const {
+    return recording_ != nullptr ? recording_->processors() : Runtime::default_threads();
+}
+
+Handle TaskGraph::new_handles(index_t count, double bytes_each) {
+    if (recording_ != nullptr) return recording_->new_handles(count, bytes_each);
+    return inline_ ? 0 : scheduler_->accesses.new_handles(count);
+}
+
+void TaskGraph::record(const TaskLabel& label, Rank rank, std::span<const Handle> reads,
+                       std::span<const Handle> writes) {
+    recording_->add(label, rank, reads, writes);
 }
 
 void TaskGraph::run_inline(const TaskLabel& label, const std::function<void()>& function) {
@@ -128,6 +126,7 @@ void TaskGraph::submit(std::unique_ptr<Task> task, std::span<const Handle> reads
 }
 
 void TaskGraph::run() {
+    if (recording_ != nullptr) return;
     auto& scheduler = *scheduler_;
     if (!inline_) scheduler.drain();
     const std::lock_guard lock(scheduler.mutex);
@@ -136,47 +135,15 @@ void TaskGraph::run() {
 }
 
 void TaskGraph::cancel() {
+    if (scheduler_ == nullptr) return;
     scheduler_->cancelled.store(true, std::memory_order_release);
 }
 
 void TaskGraph::Scheduler::connect(Task& task, std::span<const Handle> reads,
                                    std::span<const Handle> writes) {
-    std::size_t edges = 0;
-    for (const Handle handle : reads) edges += accesses[handle].writer != nullptr;
-    for (const Handle handle : writes)
-        edges += (accesses[handle].writer != nullptr) + accesses[handle].readers.size();
-    task.incoming.reserve(edges);
-
-    for (const Handle handle : reads) {
-        auto& [writer, readers] = accesses[handle];
-        if (writer) writer->precede(task);
-        // Readers that are done order nothing any more: drop them when the list would grow.
-        if (readers.size() == readers.capacity())
-            std::erase_if(readers, [](Task* reader) {
-                const bool finished = reader->is_finished();
-                if (finished) reader->release();
-                return finished;
-            });
-        readers.push_back(&task);
-        task.retain();
-    }
-    for (const Handle handle : writes) {
-        auto& access = accesses[handle];
-        if (access.writer == &task) continue;  // named twice
-        if (access.writer) access.writer->precede(task);
-        for (Task* reader : access.readers)
-            if (reader != &task) reader->precede(task);
-        forget(access);
-        access.writer = &task;
-        task.retain();
-    }
-}
-
-void TaskGraph::Scheduler::forget(Access& access) {
-    if (access.writer) access.writer->release();
-    for (Task* reader : access.readers) reader->release();
-    access.writer = nullptr;
-    access.readers.clear();
+    task.incoming.reserve(accesses.most_edges(reads, writes));
+    accesses.connect(TaskReference(&task), reads, writes,
+                     [&task](const TaskReference& earlier) { earlier->precede(task); });
 }
 
 void TaskGraph::Scheduler::throttle() {

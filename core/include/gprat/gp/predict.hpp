@@ -53,7 +53,7 @@ struct TrendWorkspace {
 /// variances are known, and its memory serves a later one.
 template <class T>
 struct VarianceWorkspace {
-    VarianceWorkspace(const Problem<T>& problem, index_t m, int threads);
+    VarianceWorkspace(const Problem<T>& problem, index_t m, const tasks::TaskGraph& graph);
 
     index_t n;
     TileLayout blocks;         ///< blocks of test points

@@ -36,7 +36,7 @@ covariance::Points<T> tile_points(const covariance::Points<T>& points, const Til
 /// Starting the workers costs more than this many operations: smaller work runs on the caller.
 inline tasks::RunOptions with_threads_for(tasks::RunOptions options, double flops) {
     constexpr double kWorthwhile = 5e6;
-    if (flops < kWorthwhile) options.threads = 1;
+    if (options.recording == nullptr && flops < kWorthwhile) options.threads = 1;
     return options;
 }
 

@@ -11,10 +11,24 @@ namespace detail {
 /// Zero bytes stand for memory that is somebody else's.
 struct FreePages {
     std::size_t bytes = 0;
+    bool is_mapping = false;
     void operator()(void* memory) const;
 };
 std::unique_ptr<void, FreePages> allocate_pages(std::size_t bytes);
 }  // namespace detail
+
+/// While one lives, large buffers that this thread makes have addresses but no memory, which is all
+/// that tasks need to be written down. Using what is there ends the process.
+class AddressesOnly {
+public:
+    AddressesOnly();
+    ~AddressesOnly();
+    AddressesOnly(const AddressesOnly&) = delete;
+    AddressesOnly& operator=(const AddressesOnly&) = delete;
+
+private:
+    bool before_;
+};
 
 /// Uninitialised memory for `size` numbers, aligned to a cache line, on huge pages where it's
 /// large. Pages are touched first, and so placed, by the thread that first writes to them.

@@ -60,12 +60,19 @@ private:
     Buffer<T> storage_;
 };
 
+/// Bytes that a full tile has.
+template <class T>
+double bytes_of(index_t rows, index_t columns) {
+    return static_cast<double>(rows) * static_cast<double>(columns) * sizeof(T);
+}
+
 /// A tiled matrix as a graph's tasks see it: each tile with its handle.
 template <class T>
 struct TiledOperand {
     TiledOperand(tasks::TaskGraph& graph, const TiledMatrix<T>& matrix_)
         : matrix(matrix_),
-          first(graph.new_handles(layout().tiles() * (layout().tiles() + 1) / 2)) {}
+          first(graph.new_handles(layout().tiles() * (layout().tiles() + 1) / 2,
+                                  bytes_of<T>(layout().tile_size(), layout().tile_size()))) {}
 
     const TileLayout& layout() const { return matrix.layout(); }
     tasks::Handle handle(index_t i, index_t j) const { return first + i * (i + 1) / 2 + j; }
@@ -123,7 +130,9 @@ private:
 template <class T>
 struct BlockOperand {
     BlockOperand(tasks::TaskGraph& graph, MatrixView<T> values_, const TileLayout& layout_)
-        : BlockOperand(values_, layout_, graph.new_handles(layout_.tiles())) {}
+        : BlockOperand(
+              values_, layout_,
+              graph.new_handles(layout_.tiles(), bytes_of<T>(layout_.tile_size(), values_.cols))) {}
 
     /// Shares handles with an earlier block whose memory it takes over.
     BlockOperand(MatrixView<T> values_, const TileLayout& layout_, tasks::Handle first_)

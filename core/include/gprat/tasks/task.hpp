@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <utility>
 #include <vector>
 
 #include "gprat/tasks/task_graph.hpp"
@@ -58,6 +59,32 @@ struct TaskGraph::Task {
     std::atomic<int> references{1};  ///< one until it has run, one for each entry in the table
     std::atomic<Edge*> successors{nullptr};
     std::vector<Edge> incoming;
+};
+
+/// Keeps a task in memory, though it may be done.
+class TaskGraph::TaskReference {
+public:
+    TaskReference() = default;
+    explicit TaskReference(Task* task) : task_(task) { task_->retain(); }
+    TaskReference(const TaskReference& other) : task_(other.task_) {
+        if (task_ != nullptr) task_->retain();
+    }
+    TaskReference(TaskReference&& other) noexcept : task_(std::exchange(other.task_, nullptr)) {}
+    TaskReference& operator=(TaskReference other) noexcept {
+        std::swap(task_, other.task_);
+        return *this;
+    }
+    ~TaskReference() {
+        if (task_ != nullptr) task_->release();
+    }
+
+    explicit operator bool() const { return task_ != nullptr; }
+    bool operator==(const TaskReference&) const = default;
+    Task* operator->() const { return task_; }
+    bool is_finished() const { return task_->is_finished(); }
+
+private:
+    Task* task_ = nullptr;
 };
 
 template <class Body>

@@ -18,12 +18,19 @@ using Handle = index_t;
 /// Smaller ranks run first among the tasks that are ready.
 using Rank = index_t;
 
+/// Tasks that may wait at a time: bounds the memory of the graph, far above any lookahead's need.
+inline constexpr index_t kMaxOutstanding = 1 << 16;
+
+class Recording;
+
 struct RunOptions {
     int threads = 0;  ///< at most this many workers; 0: all of the runtime
     /// Called now and then on the thread that adds and runs; true cancels the graph.
     std::function<bool()> should_cancel;
     /// Told of this graph's tasks in place of the observer of all graphs.
     std::shared_ptr<Observer> observer = nullptr;
+    /// Where the graph is written down instead of being run; null: it is run.
+    Recording* recording = nullptr;
 };
 
 /// Tasks in program order, run as a dataflow graph: edges are inferred from what each task reads
@@ -40,14 +47,17 @@ public:
     TaskGraph(const TaskGraph&) = delete;
     TaskGraph& operator=(const TaskGraph&) = delete;
 
-    /// The first of `count` new consecutive handles.
-    Handle new_handles(index_t count);
+    /// The first of `count` new consecutive handles, of data of so many bytes each: only a
+    /// recording asks for their size.
+    Handle new_handles(index_t count, double bytes_each = 0.0);
 
     /// `function` may hold references to whatever lives until `run` returns.
     template <class Function>
     void add(const TaskLabel& label, Rank rank, std::span<const Handle> reads,
              std::span<const Handle> writes, Function&& function) {
-        if (is_inline()) {
+        if (recording_ != nullptr) {
+            record(label, rank, reads, writes);
+        } else if (is_inline()) {
             run_inline(label, std::ref(function));
         } else {
             using Body = std::decay_t<Function>;
@@ -71,7 +81,11 @@ public:
     /// Workers that the graph may use.
     int threads() const;
 
+    /// Processors of the machine, whatever the number of workers.
+    int processors() const;
+
     struct Task;
+    class TaskReference;
 
 private:
     struct Scheduler;
@@ -80,11 +94,14 @@ private:
     struct TaskOf;
 
     bool is_inline() const { return inline_; }
+    void record(const TaskLabel& label, Rank rank, std::span<const Handle> reads,
+                std::span<const Handle> writes);
     void run_inline(const TaskLabel& label, const std::function<void()>& function);
     void submit(std::unique_ptr<Task> task, std::span<const Handle> reads,
                 std::span<const Handle> writes);
 
-    std::unique_ptr<Scheduler> scheduler_;
+    Recording* recording_;
+    std::unique_ptr<Scheduler> scheduler_;  ///< null while recording
     bool inline_;
 };
 
