@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 __all__ = [
+    "CacheWarning",
     "CheckpointError",
     "DataWarning",
     "GpratError",
@@ -120,3 +121,7 @@ class DataWarning(UserWarning):
 
 class JitterWarning(UserWarning):
     """Samples were drawn from a covariance matrix with a little more on its diagonal."""
+
+
+class CacheWarning(UserWarning):
+    """A file that earlier processes left in the cache folder cannot be used."""

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import numpy.typing as npt
 from rich.console import Group
 from rich.table import Table
@@ -20,9 +21,11 @@ from gprat._machine import available_memory
 from gprat._text import as_plain_text, make_table
 from gprat.exceptions import InvalidInputError
 
-__all__ = ["Plan", "auto_tile_size", "plan"]
+__all__ = ["Plan", "auto_tile_size", "choose_tile_size", "plan"]
 
 _ONE_TILE_UP_TO = 192
+# From so many points on, another tile size can save more than looking for it costs.
+_SMALLEST_SIMULATED = 1000
 _SMALLEST, _LARGEST = 120, 1008
 
 # The packed matrix product works on 24 rows at a time.
@@ -79,6 +82,44 @@ def auto_tile_size(n: int, processors: int) -> int:
         return n
     size = min(_TILE_PER_ROOT * math.sqrt(n), n / (_TILES_PER_ROOT * math.sqrt(processors)))
     return min(max(int(size) // _MULTIPLE * _MULTIPLE, _SMALLEST), _LARGEST)
+
+
+def choose_tile_size(n: int, dtype: npt.DTypeLike, *, may_calibrate: bool = False) -> int:
+    """Return the tile size for n training points on this machine: what ``"auto"`` means.
+
+    Where the machine is calibrated (`gprat.tune`), that of the simulated computation that takes
+    the least time; for models of some hundred points, which any size suits, and elsewhere
+    `auto_tile_size`.
+
+    Parameters
+    ----------
+    n : int
+        Number of training points, at least 1.
+    dtype : {"float64", "float32"}
+        Precision.
+    may_calibrate : bool, default=False
+        Whether to calibrate the machine, if it isn't yet and fitting takes much longer than that.
+
+    Returns
+    -------
+    int
+        Tile size in [1, n].
+
+    Examples
+    --------
+    >>> choose_tile_size(500, "float64") == auto_tile_size(500, runtime.processors())
+    True
+    """
+    processors = runtime.processors()
+    usual = auto_tile_size(n, processors)
+    if n < _SMALLEST_SIMULATED:
+        return usual
+    # Small models never wait for this import.
+    from gprat.calibration import choice
+
+    return choice.choose_tile_size(
+        n, processors, str(np.dtype(dtype)), usual, may_calibrate=may_calibrate
+    )
 
 
 @dataclass(frozen=True, slots=True)

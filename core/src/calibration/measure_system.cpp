@@ -27,11 +27,6 @@ double seconds_since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-double median(std::array<double, kRepeats> values) {
-    std::sort(values.begin(), values.end());
-    return values[kRepeats / 2];
-}
-
 /// Opens the gate at the latest when it goes: tasks that wait there would never end.
 struct Opener {
     std::latch& gate;
@@ -95,13 +90,13 @@ private:
 }  // namespace
 
 GraphCosts measure_graph(int threads) {
-    std::array<double, kRepeats> submission, scheduling;
-    for (int i = 0; i < kRepeats; ++i) {
+    auto least = time_graph(threads);
+    for (int i = 1; i < kRepeats; ++i) {
         const auto costs = time_graph(threads);
-        submission[i] = costs.submission;
-        scheduling[i] = costs.scheduling;
+        least.submission = std::min(least.submission, costs.submission);
+        least.scheduling = std::min(least.scheduling, costs.scheduling);
     }
-    return {median(submission), median(scheduling)};
+    return least;
 }
 
 MemoryRates measure_memory(int threads) {
@@ -114,13 +109,13 @@ MemoryRates measure_memory(int threads) {
         const FreshMemory memory(bytes);
         const auto words = memory.words();
         start_together();
-        const auto start = Clock::now();
+        const double start = thread_seconds();
         std::fill(words.begin(), words.end(), 1);
-        touch[static_cast<std::size_t>(member)] = seconds_since(start);
-        const auto filled = Clock::now();
+        const double filled = thread_seconds();
+        touch[static_cast<std::size_t>(member)] = filled - start;
         [[maybe_unused]] volatile std::uint64_t sum =
             std::accumulate(words.begin(), words.end(), std::uint64_t{0});
-        read[static_cast<std::size_t>(member)] = seconds_since(filled);
+        read[static_cast<std::size_t>(member)] = thread_seconds() - filled;
     });
     const auto rate = [&](const std::vector<double>& seconds) {
         return static_cast<double>(bytes) * threads /

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <barrier>
+#include <ctime>
 #include <exception>
 #include <mutex>
 #include <thread>
@@ -8,6 +9,13 @@
 #include <vector>
 
 namespace gprat::calibration {
+
+/// Seconds that the calling thread has had a processor: what others do in between doesn't count.
+inline double thread_seconds() {
+    timespec time{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
 
 /// Calls `work(member, start_together)` on as many threads of its own; `start_together()` waits for
 /// the others. Rethrows the first exception when all are done.

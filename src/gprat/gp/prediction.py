@@ -9,12 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gprat import _validation as validation
-from gprat import runtime
 from gprat._validation import Float64Array, FloatArray
 from gprat.engines.base import Engine, Problem
 from gprat.exceptions import InvalidInputError, JitterWarning, NotPositiveDefiniteError
 from gprat.gp.state import ModelState
-from gprat.planning import auto_tile_size
+from gprat.planning import choose_tile_size
 
 __all__ = ["Prediction", "color_matrix"]
 
@@ -341,7 +340,7 @@ class Prediction(ModelState):
             (),
             self._hyperparameters.program,
             noise,
-            auto_tile_size(m, runtime.processors()),
+            choose_tile_size(m, self._dtype),
             self._threads,
         )
 

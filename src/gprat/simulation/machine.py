@@ -16,7 +16,7 @@ __all__ = ["Machine", "ModelMachine"]
 
 _PAIRS = frozenset({"assemble", "cross_covariance", "contract", "mean"})
 _TRIANGLES = frozenset(
-    {"trsm", "syrk", "inverse_trsm", "inverse_trmm", "gram_trmm", "gram_syrk", "solve", "solve_transposed"}
+    {"trsm", "syrk", "inverse_trsm", "inverse_trmm", "gram_trmm", "gram_syrk", "solve"}
 )
 _IN_PLACE = frozenset({"potrf", "trtri", "lauum"})
 _SMALLEST_TASK = 2e-7  # seconds

@@ -1,0 +1,143 @@
+"""The tile size, from a simulation of the very tasks that would run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from gprat import runtime
+from gprat.calibration import cache
+from gprat.calibration.machine import CalibratedMachine
+from gprat.calibration.measuring import calibrate
+from gprat.calibration.table import Calibration
+from gprat.simulation.simulate import run
+from gprat.simulation.tasks import record_tasks
+
+__all__ = ["best_tile_size", "choose_tile_size", "is_worthwhile", "obtain"]
+
+_SMALLEST, _LARGEST = 120, 1008
+_MULTIPLE = 24
+# Numbers of training points within so much of each other share a choice.
+_ROUNDING = 1.04
+# Steps between the numbers of tiles that are tried, and how far they go from the usual one.
+_STEP, _SPREAD = 1.12, 2.5
+# Differences of times that no calibration resolves.
+_RESOLUTION = 0.01
+# A second of calibration is little beside work of so many, at a rate that any processor reaches.
+_SECONDS_WORTH_MORE, _FLOPS_A_SECOND = 3.0, 30e9
+
+
+def choose_tile_size(
+    n: int, processors: int, dtype: str, usual: int, *, may_calibrate: bool = False
+) -> int:
+    """Return the tile size for n training points that a calibration recommends.
+
+    Choices are kept with the calibration, for numbers of training points some per cent apart.
+
+    Parameters
+    ----------
+    n : int
+        Number of training points, at least 1.
+    processors : int
+        Processors that the process may use.
+    dtype : {"float64", "float32"}
+        Precision.
+    usual : int
+        What to return where there is no calibration.
+    may_calibrate : bool, default=False
+        Whether to calibrate, where there is no calibration and the work is long beside it.
+
+    Returns
+    -------
+    int
+        Side of the tiles, in [1, n].
+    """
+    entry = obtain(dtype, may_calibrate and is_worthwhile(n, processors))
+    if entry is None or entry.calibration.identity.processors != processors:
+        return usual
+    typical = round(_ROUNDING ** round(math.log(n, _ROUNDING)))
+    tiles = entry.choice(typical)
+    if tiles is None:
+        size = best_tile_size(typical, entry.calibration, usual)
+        tiles = -(-typical // size)
+        entry.add_choice(typical, tiles)
+    return _side(n, tiles)
+
+
+def best_tile_size(n: int, calibration: Calibration, usual: int) -> int:
+    """Return the tile size with which a simulated gradient of the likelihood takes the least time.
+
+    Parameters
+    ----------
+    n : int
+        Number of training points.
+    calibration : Calibration
+        Rates of the machine.
+    usual : int
+        Where to look: around this size. Of several that are equally good to a per cent, the one
+        nearest to it is taken.
+
+    Returns
+    -------
+    int
+        Side of the tiles.
+
+    Examples
+    --------
+    >>> from gprat.calibration import calibrate
+    >>> 1 <= best_tile_size(1000, calibrate(tile_sizes=(48, 96, 192)), usual=240) <= 1000
+    True
+    """
+    processors = calibration.identity.processors
+    machine = CalibratedMachine(calibration, inline=processors == 1)
+
+    def seconds(size: int) -> float:
+        tasks = record_tasks(
+            "fit", n, tile_size=size, dtype=calibration.identity.dtype, threads=processors
+        )
+        return run(tasks, machine, processors).makespan
+
+    return _argmin(seconds, _candidates(n, usual), usual)
+
+
+def obtain(dtype: str, measure: bool) -> cache.Entry | None:
+    """Return the calibration of this machine that is kept, or else a new one if that is wanted.
+
+    None where there is none, or the user has switched calibrations off. Nothing is measured where
+    the process may not use all processors: it shares them with others.
+    """
+    if not cache.is_automatic():
+        return None
+    entry = cache.find_entry(cache.this_machine(dtype))
+    if entry is not None or not measure or not runtime.is_whole_machine():
+        return entry
+    return cache.keep(calibrate(dtype))
+
+
+def is_worthwhile(n: int, processors: int) -> bool:
+    """Tell whether fitting n training points takes much longer than a calibration."""
+    return float(n) ** 3 > _SECONDS_WORTH_MORE * _FLOPS_A_SECOND * processors
+
+
+def _candidates(n: int, usual: int) -> list[int]:
+    """Return tile sizes, each for another number of tiles a side."""
+    tiles = -(-n // usual)
+    fewest = max(-(-n // _LARGEST), int(tiles / _SPREAD), 1)
+    most = max(min(-(-n // _SMALLEST), math.ceil(tiles * _SPREAD)), fewest)
+    sizes, count = [], fewest
+    while count <= most:
+        sizes.append(_side(n, count))
+        count = max(count + 1, round(count * _STEP))
+    return sorted(set(sizes))
+
+
+def _side(n: int, tiles: int) -> int:
+    """Return the side of so many tiles of nearly the same size, a multiple of what kernels like."""
+    return min(n, -(-n // (tiles * _MULTIPLE)) * _MULTIPLE)
+
+
+def _argmin(seconds: Callable[[int], float], sizes: Sequence[int], usual: int) -> int:
+    times = {size: seconds(size) for size in sizes}
+    enough = (1.0 + _RESOLUTION) * min(times.values())
+    good = [size for size, time in times.items() if time <= enough]
+    return min(good, key=lambda size: abs(math.log(size / usual)))
