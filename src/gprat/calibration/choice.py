@@ -19,6 +19,7 @@ _SMALLEST, _LARGEST = 120, 1008
 _MULTIPLE = 24
 # Numbers of training points within so much of each other share a choice.
 _ROUNDING = 1.04
+_LARGEST_SIMULATED = 40_000
 # Steps between the numbers of tiles that are tried, and how far they go from the usual one.
 _STEP, _SPREAD = 1.12, 2.5
 # Differences of times that no calibration resolves.
@@ -55,6 +56,9 @@ def choose_tile_size(
     entry = obtain(dtype, may_calibrate and is_worthwhile(n, processors))
     if entry is None or entry.calibration.identity.processors != processors:
         return usual
+    if n > _LARGEST_SIMULATED:
+        # The best size hardly grows any more.
+        return choose_tile_size(_LARGEST_SIMULATED, processors, dtype, usual)
     typical = round(_ROUNDING ** round(math.log(n, _ROUNDING)))
     tiles = entry.choice(typical)
     if tiles is None:
@@ -100,16 +104,16 @@ def best_tile_size(n: int, calibration: Calibration, usual: int) -> int:
     return _argmin(seconds, _candidates(n, usual), usual)
 
 
-def obtain(dtype: str, measure: bool) -> cache.Entry | None:
+def obtain(dtype: str, measure: bool, *, asked: bool = False) -> cache.Entry | None:
     """Return the calibration of this machine that is kept, or else a new one if that is wanted.
 
-    None where there is none, or the user has switched calibrations off. Nothing is measured where
-    the process may not use all processors: it shares them with others.
+    Unless the user has asked for it, None where calibrations are switched off; and nothing is
+    measured where the process may not use all processors: it shares them with others.
     """
-    if not cache.is_automatic():
+    if not asked and not cache.is_automatic():
         return None
     entry = cache.find_entry(cache.this_machine(dtype))
-    if entry is not None or not measure or not runtime.is_whole_machine():
+    if entry is not None or not measure or not (asked or runtime.is_whole_machine()):
         return entry
     return cache.keep(calibrate(dtype))
 

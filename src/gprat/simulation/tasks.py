@@ -110,6 +110,7 @@ def record_tasks(
     tile_size: int,
     dtype: npt.DTypeLike = "float64",
     threads: int = 1,
+    processors: int | None = None,
 ) -> TaskList:
     """Write down the tasks of an operation, by the loops that would run them.
 
@@ -134,8 +135,11 @@ def record_tasks(
     dtype : {"float64", "float32"}, default="float64"
         Precision.
     threads : int, default=1
-        Processors of the machine, and threads that compute: variances are found in blocks of test
-        points, and both numbers tell how many and how wide.
+        Threads that compute: variances are found in blocks of test points, so many and one more at
+        a time.
+    processors : int, default=None
+        Processors of the machine, which tell how wide those blocks are; None for as many as
+        threads.
 
     Returns
     -------
@@ -166,6 +170,7 @@ def record_tasks(
         _check_size(value, name)
     tile = min(n, _check_size(tile_size, "tile_size"))
     workers = check_threads(threads)
+    available = workers if processors is None else check_threads(processors)
     itemsize = validation.check_dtype(dtype, None).itemsize
     work = Work(
         operation,
@@ -174,7 +179,7 @@ def record_tasks(
         n_outputs,
         n_hyperparameters,
         workers,
-        workers,
+        available,
         itemsize,
         lambda _: tile,
     )
@@ -184,7 +189,7 @@ def record_tasks(
         [n, d, points, n_outputs, n_hyperparameters, tile],
         itemsize,
         workers,
-        workers,
+        available,
     )
     return TaskList(operation.value, n, points, tile, itemsize, *columns)
 
