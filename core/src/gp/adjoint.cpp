@@ -121,7 +121,8 @@ void add_likelihood_contraction(tasks::TaskGraph& graph, tasks::Rank rank,
     for (index_t i = 0; i < weights.layout.tiles(); ++i)
         for (index_t j = 0; j <= i; ++j, ++slot)
             graph.add(
-                {"contract", i, j, work::pairs(weights.layout.extent(i), weights.layout.extent(j))},
+                {"contract", i, j,
+                 work::pairs_of_tile(i, j, weights.layout.extent(i), weights.layout.extent(j))},
                 rank, AccessList().add(weights.handle(i)).add(weights.handle(j)),
                 writes_of(c, i, j), [&c, i, j, slot] {
                     const auto tile = c.operands.factor.matrix.tile(i, j);
@@ -140,14 +141,14 @@ void add_leave_one_out_contraction(tasks::TaskGraph& graph, tasks::Rank rank,
     index_t slot = 0;
     for (index_t i = 0; i < layout.tiles(); ++i)
         for (index_t j = 0; j <= i; ++j, ++slot)
-            graph.add({"contract", i, j, work::pairs(layout.extent(i), layout.extent(j))}, rank,
-                      {ready}, {}, [&c, &loo, layout, i, j, slot] {
-                          std::vector<T> values(layout.extent(i) * layout.extent(j));
-                          const MatrixView<T> tile(values.data(), layout.extent(i),
-                                                   layout.extent(j));
-                          loo.make_adjoint(i, j, factor_of_tile<T>(i, j), tile);
-                          contract(c, tile, i, j, slot);
-                      });
+            graph.add(
+                {"contract", i, j, work::pairs_of_tile(i, j, layout.extent(i), layout.extent(j))},
+                rank, {ready}, {}, [&c, &loo, layout, i, j, slot] {
+                    std::vector<T> values(layout.extent(i) * layout.extent(j));
+                    const MatrixView<T> tile(values.data(), layout.extent(i), layout.extent(j));
+                    loo.make_adjoint(i, j, factor_of_tile<T>(i, j), tile);
+                    contract(c, tile, i, j, slot);
+                });
 }
 
 /// −P·(y − trend) = −α by the targets.

@@ -16,6 +16,10 @@ __all__ = ["CalibratedMachine"]
 
 # What tasks of a kind that was not measured are like.
 _OTHERWISE = "gemm"
+# Those that read each number of the factor for two operations; measured on a factor that a cache
+# holds.
+_ONE_PASS = frozenset({"vector_solve", "vector_solve_transposed", "vector_solve_update"})
+_CACHE_BYTES = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +71,8 @@ class CalibratedMachine:
 
     @property
     def bandwidth(self) -> float | None:
-        """Bytes a second for all processors together."""
-        return self.calibration.bandwidth
+        """None: the measured rates are those of tasks that read from memory."""
+        return None
 
     def seconds(self, tasks: TaskList, threads: int) -> npt.NDArray[np.float64]:
         """Return how long each task takes.
@@ -88,8 +92,17 @@ class CalibratedMachine:
         a_unit = np.array(
             [self.seconds_a_unit(name, tasks.tile_size, threads) for name in tasks.names]
         )
+        if tasks.itemsize * tasks.n**2 / 2.0 > _CACHE_BYTES:
+            a_unit = np.where(
+                [name in _ONE_PASS for name in tasks.names],
+                np.maximum(a_unit, self._seconds_to_read(0.5 * tasks.itemsize, threads)),
+                a_unit,
+            )
         result: npt.NDArray[np.float64] = tasks.work * a_unit[tasks.kind]
         return result
+
+    def _seconds_to_read(self, bytes_: float, threads: int) -> float:
+        return bytes_ * max(1, min(threads, self.threads)) / self.calibration.bandwidth
 
     def seconds_a_unit(self, kind: str, tile_size: int, threads: int) -> float:
         """Return the seconds of a floating-point operation or a pair of points.

@@ -25,12 +25,12 @@ _FEATURES = (1, 8, 32)
 # Of the middle of them, tasks of all tile sizes are measured; of the others, one.
 _USUAL_FEATURES, _USUAL_TILE = 8, 192
 # Enough tiles a side that every kind of task occurs, and more memory than a thread's own cache.
-_MOST_TILES, _SIDE_OF_FEW_TILES, _FEWEST_TILES = 16, 1152, 2.5
+_MOST_TILES, _SIDE_OF_FEW_TILES, _FEWEST_TILES = 16, 1152, 2.25
 _TILES_FOR_PAIRS = 4
 _TEST_POINTS, _RIGHT_HAND_SIDES = 384, 384
 
 # What others do on the machine disturbs one round less often than both.
-_MOST_ROUNDS, _SECONDS_FOR_MORE = 2, 0.8
+_MOST_ROUNDS, _SECONDS_FOR_MORE = 2, 1.5
 
 # Seconds a unit of work by kind, for each tile size or number of features.
 _Times: TypeAlias = dict[str, tuple[float, ...]]
