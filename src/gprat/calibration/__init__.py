@@ -6,8 +6,8 @@ operation it tells how long that will take, and which tile size is best; see `gp
 Examples
 --------
 >>> from gprat.calibration import default_folder
->>> default_folder().name
-'gprat'
+>>> default_folder().is_absolute()
+True
 """
 
 from gprat.calibration.cache import default_folder, find, is_automatic

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Sequence
 
 from gprat import runtime
@@ -26,6 +27,9 @@ _STEP, _SPREAD = 1.12, 2.5
 _RESOLUTION = 0.01
 # A second of calibration is little beside work of so many, at a rate that any processor reaches.
 _SECONDS_WORTH_MORE, _FLOPS_A_SECOND = 3.0, 30e9
+
+
+_measuring = threading.Lock()
 
 
 def choose_tile_size(
@@ -115,7 +119,14 @@ def obtain(dtype: str, measure: bool, *, asked: bool = False) -> cache.Entry | N
     entry = cache.find_entry(cache.this_machine(dtype))
     if entry is not None or not measure or not (asked or runtime.is_whole_machine()):
         return entry
-    return cache.keep(calibrate(dtype))
+    # While another thread measures, rates would be wrong. Waiting might be for ever: in a forked
+    # child, that thread does not exist.
+    if not _measuring.acquire(blocking=False):
+        return None
+    try:
+        return cache.find_entry(cache.this_machine(dtype)) or cache.keep(calibrate(dtype))
+    finally:
+        _measuring.release()
 
 
 def is_worthwhile(n: int, processors: int) -> bool:

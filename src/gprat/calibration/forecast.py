@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from gprat._costs import Operation, Work
 from gprat.calibration.machine import CalibratedMachine
 from gprat.calibration.table import Calibration
@@ -43,51 +45,45 @@ def forecast(work: Work, n: int, calibration: Calibration) -> tuple[float, float
     efficiency : float
         Time of one thread over that of all threads together, in (0, 1].
     """
-    tile, size = work.tile_size_for(n), _simulated_size(work, n)
-    share = size / n
+    simulated, size = _simulated(work, n)
     threads = work.threads if _flops_that_count(work, n) >= _FLOPS_WORTH_WORKERS else 1
     machine = CalibratedMachine(calibration, d=work.d, inline=threads == 1)
     tasks = record_tasks(
         work.operation.value,
         size,
         work.d,
-        max(1, round(work.m * share)) if work.m else 0,
+        simulated.m,
         n_outputs=work.k,
         n_hyperparameters=work.p,
-        tile_size=min(tile, size),
+        tile_size=simulated.tile_size_for(size),
         dtype=calibration.identity.dtype,
         threads=threads,
         processors=work.processors,
     )
     simulation = run(tasks, machine, threads)
-    seconds = simulation.makespan / share**3
-    critical = min(simulation.critical_path_seconds / share, seconds)
+    seconds = simulation.makespan * (work.flops(n) / simulated.flops(size))
+    critical = min(simulation.critical_path_seconds * (n / size), seconds)
     overhead = _SECONDS_PER_CALL + _fresh_bytes(work, n) / calibration.first_touch
-    return seconds + overhead, critical, min(1.0, simulation.efficiency) * threads / work.threads
+    efficiency = min(1.0, simulation.efficiency) * threads / work.threads
+    return seconds + overhead, critical, efficiency
 
 
-def _simulated_size(work: Work, n: int) -> int:
-    """Return the largest number of training points up to n whose tasks can be simulated."""
+def _simulated(work: Work, n: int) -> tuple[Work, int]:
+    """Return the largest operation up to this one that can be simulated, with its size."""
     tile = work.tile_size_for(n)
 
-    def count(size: int) -> float:
-        # Tasks grow with the cube of the number of tiles, and those of a prediction with m too.
-        return _tasks(work, size, tile) * (size / n if work.m else 1.0)
+    def shrunk(size: int) -> Work:
+        m = max(1, work.m * size // n) if work.m else 0
+        return dataclasses.replace(work, m=m, tile_size_for=lambda _: min(tile, size))
 
-    if n <= _LARGEST_N and count(n) <= _MOST_TASKS:
-        return n
-    low, high = 1, min(n, _LARGEST_N)
+    def is_simulated(size: int) -> bool:
+        return size <= _LARGEST_N and shrunk(size).tasks(size) <= _MOST_TASKS
+
+    low, high = (n, n + 1) if is_simulated(n) else (1, n)
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if count(middle) <= _MOST_TASKS else (low, middle)
-    return low
-
-
-def _tasks(work: Work, size: int, tile: int) -> int:
-    return Work(
-        work.operation, work.d, work.m, work.k, work.p, work.threads, work.processors,
-        work.itemsize, lambda _: min(tile, size),
-    ).tasks(size)  # fmt: skip
+        low, high = (middle, high) if is_simulated(middle) else (low, middle)
+    return shrunk(low), low
 
 
 def _flops_that_count(work: Work, n: int) -> float:
