@@ -71,6 +71,7 @@ CLASSES_OF = (
     "gprat.optimize.base",
     "gprat.optimize.report",
     "gprat.planning",
+    "gprat.simulation",
 )
 
 

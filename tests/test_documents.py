@@ -30,6 +30,7 @@ PUBLIC_MODULES = (
     "gprat.means",
     "gprat.plotting",
     "gprat.runtime",
+    "gprat.simulation",
 )
 
 

@@ -14,9 +14,11 @@ from enum import Enum
 __all__ = ["Operation", "Work"]
 
 # As in the core: tile_layout.hpp, predict.cpp, gemm.cpp, task_graph.cpp.
-_LONG_INNER = 1536
+_LONG, _SHORT, _MANY_TILES = 1536, 512, 16
+_FEW_VECTORS = 8
 _MEAN_BLOCK = 128
-_WIDEST_BLOCK, _NARROWEST_BLOCK, _BLOCKS_PER_PROCESSOR = 768, 96, 2
+_WIDEST_BLOCK, _NARROW_BLOCK, _NARROWEST_BLOCK = 768, 192, 96
+_BLOCKS_PER_PROCESSOR, _BLOCKS_OF_MANY_PROCESSORS = 2, 32
 _PACKED_ROWS, _PACKED_INNER, _PACKED_COLUMNS = 192, 384, 1024
 _LARGEST_TRIANGLE = 512
 _MOST_WAITING_TASKS = 1 << 16
@@ -110,23 +112,27 @@ class Work:
     def tasks(self, n: int) -> int:
         """Return how many tasks the graph has."""
         tile = self.tile_size_for(n)
-        t, group = _tiles(n, tile), _tiles_per_update(tile)
-        tasks = _conditioning_tasks(t, group)
+        t = _tiles(n, tile)
+        tasks = _conditioning_tasks(t, tile, self.k)
         if self.operation is Operation.FIT:
-            return tasks + _inverse_tasks(t, group) + t * (t + 1) // 2
+            return tasks + _inverse_tasks(t, _tiles_per_strip(t, tile)) + t * (t + 1) // 2
         if self.operation is Operation.PREDICT:
             return tasks + _tiles(self.m, _MEAN_BLOCK)
         blocks = _tiles(self.m, self._block())
-        # Cross-covariance, solve and mean of a block of points.
-        whitened = blocks * (t + _groups(t, group) + t + 1 + t)
+        # Cross-covariance, solve and mean of a block of points; the last block may be narrow.
+        last = self.m - (blocks - 1) * self._block()
+        solves = (blocks - 1) * _updates(t, tile) + _updates_of_vectors(t, tile, last)
+        whitened = blocks * (t + t + 1 + t) + solves
         if self.operation is Operation.VARIANCE:
             return tasks + whitened + blocks * (t + 2)
         return tasks + whitened + blocks * (blocks + 1) // 2
 
     def _block(self) -> int:
         """Return how many test points a block has."""
-        even = _tiles(self.m, _BLOCKS_PER_PROCESSOR * self.processors)
-        return min(max(24 * _tiles(even, 24), _NARROWEST_BLOCK), _WIDEST_BLOCK)
+        even = 24 * _tiles(_tiles(self.m, _BLOCKS_PER_PROCESSOR * self.processors), 24)
+        least = 24 * _tiles(_tiles(self.m, _BLOCKS_OF_MANY_PROCESSORS), 24)
+        least = min(max(least, _NARROWEST_BLOCK), _NARROW_BLOCK)
+        return min(max(even, least), _WIDEST_BLOCK)
 
     def _slots(self) -> int:
         """Return how many blocks of test points are in memory at a time."""
@@ -136,7 +142,7 @@ class Work:
         """Return what a thread keeps: a packed product's operands, and half a packed triangle."""
         columns = tile
         if self.operation is Operation.FIT:
-            columns = tile * _tiles_per_update(tile)
+            columns = tile * _tiles_per_strip(_tiles(n, tile), tile)
         elif self.operation is not Operation.PREDICT:
             columns = min(self.m, self._block())
         inner = min(n, _PACKED_INNER)
@@ -169,14 +175,20 @@ def _tiles(size: int, tile_size: int) -> int:
 
 
 def _tiles_per_update(tile_size: int) -> int:
-    return max(1, _LONG_INNER // tile_size)
+    return max(1, _LONG // tile_size)
 
 
-def _conditioning_tasks(t: int, group: int) -> int:
+def _tiles_per_strip(t: int, tile_size: int) -> int:
+    return max(1, (_SHORT if t >= _MANY_TILES else _LONG) // tile_size)
+
+
+def _conditioning_tasks(t: int, tile: int, columns: int) -> int:
     """Return the tasks of assembly, factorisation and both solves with the targets."""
     pairs = t * (t + 1) // 2
-    factorisation = _groups(t, group) + _groups_below(t, group) + pairs
-    solves = 2 * (_groups(t, group) + t)
+    factorisation = _updates(t, tile) + _updates_below(t, tile) + pairs
+    is_cut_finely = t >= _MANY_TILES and columns <= _FEW_VECTORS
+    backward = _groups(t, 1 if is_cut_finely else _tiles_per_strip(t, tile))
+    solves = _updates_of_vectors(t, tile, columns) + backward + 2 * t
     log_determinant, copies, weights_ready = t, 2 * t, 1
     return pairs + factorisation + log_determinant + copies + solves + weights_ready
 
@@ -189,14 +201,38 @@ def _inverse_tasks(t: int, group: int) -> int:
     return triangular + product
 
 
+def _updates(t: int, tile: int) -> int:
+    """Return how many updates the tiles on the diagonal receive, or those of a block of vectors."""
+    group = _tiles_per_update(tile)
+    if t < _MANY_TILES:
+        return _groups(t, group)
+    # The last panel comes alone.
+    return _groups(t - 1, group) + t - 1
+
+
+def _updates_below(t: int, tile: int) -> int:
+    """Return how many updates all tiles below the diagonal receive."""
+    group = _tiles_per_update(tile)
+    if t < _MANY_TILES:
+        return _groups_below(t, group)
+    return _groups_below(t - 1, group) + (t - 1) * (t - 2) // 2
+
+
+def _updates_of_vectors(t: int, tile: int, columns: int) -> int:
+    """Return how many updates a forward solve with so many vectors has."""
+    if t >= _MANY_TILES and columns <= _FEW_VECTORS:
+        return t * (t - 1) // 2
+    return _updates(t, tile)
+
+
 def _groups(t: int, group: int) -> int:
-    """Return Σ ⌈j/group⌉ for j in [0, t): the updates of a tile column, or of a vector."""
+    """Return Σ ⌈j/group⌉ for j in [0, t)."""
     full, rest = divmod(max(0, t - 1), group)
     return group * full * (full + 1) // 2 + rest * (full + 1)
 
 
 def _groups_below(t: int, group: int) -> int:
-    """Return Σ (t − 1 − j)·⌈j/group⌉ for j in [0, t): those of all tiles below the diagonal."""
+    """Return Σ (t − 1 − j)·⌈j/group⌉ for j in [0, t)."""
     full, rest = divmod(max(0, t - 1), group)
     weighted = group**2 * ((full - 1) * full * (full + 1) // 3)
     weighted += group * (group + 1) // 2 * (full * (full + 1) // 2)

@@ -205,8 +205,9 @@ Adjoint differentiate(const Problem<T>& problem, Objective objective, Inputs inp
     const auto n = static_cast<double>(problem.size());
     const auto layout = problem.layout();
     Conditioning<T> conditioning(problem);
-    PartialGradients partial(layout.tiles() * (layout.tiles() + 1) / 2,
-                             problem.kernel.parameter_count());
+    const index_t slots =
+        options.recording != nullptr ? 0 : layout.tiles() * (layout.tiles() + 1) / 2;
+    PartialGradients partial(slots, problem.kernel.parameter_count());
     LeaveOneOut<T> loo(problem, conditioning);
     auto result = make_result(problem, inputs);
 

@@ -25,14 +25,18 @@ constexpr index_t kMeanRows = 512;
 
 // Columns of V that one task updates: as wide as GEMM likes, whatever the tile size, but some
 // blocks for each processor of the machine. Not for each thread: results would depend on their
-// number.
-constexpr index_t kWidestBlock = 768, kNarrowestBlock = 96, kBlocksPerProcessor = 2;
+// number. Narrow blocks read the factor more often than the memory of many processors can give it.
+constexpr index_t kWidestBlock = 768, kNarrowBlock = 192, kNarrowestBlock = 96;
+constexpr index_t kBlocksPerProcessor = 2, kBlocksOfManyProcessors = 32;
 
 index_t variance_block(index_t test_points, int processors) {
     const index_t blocks = kBlocksPerProcessor * processors;
-    const index_t even = (test_points + blocks - 1) / blocks;
     // The packed matrix product works on 24 columns at a time, or a divisor of that.
-    return std::clamp((even + 23) / 24 * 24, kNarrowestBlock, kWidestBlock);
+    const auto even = [test_points](index_t count) {
+        return ((test_points + count - 1) / count + 23) / 24 * 24;
+    };
+    const index_t least = std::clamp(even(kBlocksOfManyProcessors), kNarrowestBlock, kNarrowBlock);
+    return std::clamp(even(blocks), least, kWidestBlock);
 }
 
 /// mean (points × outputs, row-major) += Aᵀ·B, with A (rows × points) and B (rows × outputs).

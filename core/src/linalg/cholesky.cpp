@@ -25,11 +25,10 @@ void factor_diagonal_tile(MatrixView<T> tile, index_t first_row) {
 // bits for any number of threads, and an inner dimension that is long.
 template <class T>
 void add_cholesky(tasks::TaskGraph& graph, const CutOperand<T>& a) {
-    const index_t group = a.layout().tiles_per_update();
     const index_t first = a.blocks_before_cut();
     for (index_t j = 0; j < a.blocks(); ++j) {
         if (j >= first) {
-            for_each_group(0, j, group, [&](TileRange k) {
+            for_each_update(a.layout(), 0, j, [&](TileRange k) {
                 graph.add({"syrk", j, j, work::syrk(a.block(j, j), a.row(j, k).cols)},
                           CholeskyRanks::update(j), AccessList().row(a, j, k),
                           AccessList().add(a.handle(j, j)),
@@ -43,7 +42,7 @@ void add_cholesky(tasks::TaskGraph& graph, const CutOperand<T>& a) {
                       });
         }
         for (index_t i = std::max(j + 1, first); i < a.blocks(); ++i) {
-            for_each_group(0, j, group, [&](TileRange k) {
+            for_each_update(a.layout(), 0, j, [&](TileRange k) {
                 graph.add({"gemm", i, j, work::gemm(a.block(i, j), a.row(j, k).cols)},
                           CholeskyRanks::update(j), AccessList().row(a, i, k).row(a, j, k),
                           AccessList().add(a.handle(i, j)),

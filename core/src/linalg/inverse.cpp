@@ -14,7 +14,7 @@ template <class T>
 void add_triangular_inverse(tasks::TaskGraph& graph, tasks::Rank first, const TiledOperand<T>& a) {
     const auto& matrix = a.matrix;
     const auto& layout = a.layout();
-    const index_t group = layout.tiles_per_update();
+    const index_t group = layout.tiles_per_strip();
     for (index_t k = 0; k < layout.tiles(); ++k) {
         const auto urgent = InverseRanks::triangular(first, k);
         for_each_group(0, k, group, [&](TileRange j) {
@@ -52,7 +52,7 @@ template <class T>
 void add_gram_matrix(tasks::TaskGraph& graph, tasks::Rank first, const TiledOperand<T>& a) {
     const auto& matrix = a.matrix;
     const auto& layout = a.layout();
-    const index_t group = layout.tiles_per_update();
+    const index_t group = layout.tiles_per_strip();
     for (index_t k = 0; k < layout.tiles(); ++k) {
         const auto rank = InverseRanks::product(first, layout, k);
         for (index_t i = 0; i < k; ++i) {

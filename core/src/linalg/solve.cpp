@@ -22,6 +22,14 @@ SolveNames names_for(const BlockOperand<T>& b) {
     return {"solve", "solve_transposed", "solve_update"};
 }
 
+/// A few vectors are little work for one task, and much for those that wait for each other: the
+/// matrix is read by as many tasks as there are tiles, not by a few.
+template <class T>
+bool is_cut_finely(const TileLayout& layout, const BlockOperand<T>& b) {
+    constexpr index_t kFewVectors = 8;
+    return layout.is_fine() && b.values.cols <= kFewVectors;
+}
+
 }  // namespace
 
 template <class T>
@@ -31,14 +39,19 @@ void add_solve_lower(tasks::TaskGraph& graph, tasks::Rank rank, const TiledOpera
     const auto& layout = l.layout();
     const auto names = names_for(b);
     for (index_t i = first; i < layout.tiles(); ++i) {
-        for_each_group(first, i, layout.tiles_per_update(), [&](TileRange k) {
+        const auto add_update = [&](TileRange k) {
             graph.add({names.update, i, k.first, work::gemm(b.row(i), matrix.row(i, k).cols)}, rank,
                       AccessList().row(l, i, k).rows(b, k), AccessList().add(b.handle(i)),
                       [&matrix, b, i, k] {
                           blas::gemm(blas::Op::none, blas::Op::none, T(-1), matrix.row(i, k),
                                      b.rows(k), T(1), b.row(i));
                       });
-        });
+        };
+        if (is_cut_finely(layout, b)) {
+            for_each_group(first, i, 1, add_update);
+        } else {
+            for_each_update(layout, first, i, add_update);
+        }
         graph.add({names.solve, i, i, work::triangle(layout.extent(i), b.row(i))}, rank,
                   {l.handle(i, i)}, {b.handle(i)}, [&matrix, b, i] {
                       blas::trsm(blas::Side::left, blas::Op::none, T(1), matrix.tile(i, i),
@@ -54,13 +67,14 @@ void add_solve_lower_transposed(tasks::TaskGraph& graph, tasks::Rank rank, const
     const auto& matrix = l.matrix;
     const auto& layout = l.layout();
     const auto names = names_for(b);
+    const index_t group = is_cut_finely(layout, b) ? 1 : layout.tiles_per_strip();
     for (index_t k = layout.tiles() - 1; k >= 0; --k) {
         graph.add({names.solve_transposed, k, k, work::triangle(layout.extent(k), b.row(k))}, rank,
                   {l.handle(k, k)}, {b.handle(k)}, [&matrix, b, k] {
                       blas::trsm(blas::Side::left, blas::Op::transpose, T(1), matrix.tile(k, k),
                                  b.row(k));
                   });
-        for_each_group(0, k, layout.tiles_per_update(), [&](TileRange i) {
+        for_each_group(0, k, group, [&](TileRange i) {
             graph.add({names.update, k, i.first, work::gemm(b.rows(i), layout.extent(k))}, rank,
                       AccessList().row(l, k, i).add(b.handle(k)), AccessList().rows(b, i),
                       [&matrix, b, k, i] {

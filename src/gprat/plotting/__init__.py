@@ -6,6 +6,14 @@ is teal, what was measured is dark blue, and what calls for attention is rust.
 
 from gprat.plotting.diagnostics import plot_diagnostics
 from gprat.plotting.posterior import plot_1d, plot_2d
+from gprat.plotting.simulation import plot_scaling, plot_simulation
 from gprat.plotting.training import plot_training
 
-__all__ = ["plot_1d", "plot_2d", "plot_diagnostics", "plot_training"]
+__all__ = [
+    "plot_1d",
+    "plot_2d",
+    "plot_diagnostics",
+    "plot_scaling",
+    "plot_simulation",
+    "plot_training",
+]

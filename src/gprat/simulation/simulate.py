@@ -17,7 +17,7 @@ from gprat import _core
 from gprat._text import as_plain_text, make_table
 from gprat.exceptions import InvalidInputError, UnsupportedTypeError
 from gprat.simulation.machine import Machine, ModelMachine
-from gprat.simulation.tasks import OperationName, TaskList, check_threads, record_tasks
+from gprat.simulation.tasks import OperationName, TaskList, check_size, check_threads, record_tasks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -297,14 +297,14 @@ def simulate(
     <BLANKLINE>
     time ...
     """
-    workers = check_threads(threads)
+    size, features, workers = check_size(n, "n"), check_size(d, "d"), check_threads(threads)
     tasks = record_tasks(
         what,
-        n,
-        d,
+        size,
+        features,
         m,
-        n_hyperparameters=d + 2,
-        tile_size=_tile_size(tile_size, n, workers),
+        n_hyperparameters=features + 2,
+        tile_size=_tile_size(tile_size, size, workers),
         dtype=dtype,
         threads=workers,
     )
@@ -375,7 +375,7 @@ def _tile_size(tile_size: int | Literal["auto"], n: int, processors: int) -> int
     # Imported here, as the planner may ask for simulations.
     from gprat.planning import auto_tile_size
 
-    return auto_tile_size(max(1, n), processors) if isinstance(n, int) else 1
+    return auto_tile_size(n, processors)
 
 
 def _schedule(
@@ -398,7 +398,7 @@ def _check_seconds(seconds: Any, n_tasks: int) -> npt.NDArray[np.float64]:
     values = np.ascontiguousarray(seconds, dtype=np.float64)
     if values.shape != (n_tasks,) or not (np.isfinite(values) & (values >= 0.0)).all():
         raise InvalidInputError(
-            f"the machine must tell a time of at least 0 seconds for each of {n_tasks:,} tasks, got "
+            f"the machine must tell at least 0 seconds for each of {n_tasks:,} tasks, got "
             f"shape {values.shape}, from {values.min(initial=0.0):.3g} to "
             f"{values.max(initial=0.0):.3g}. Mend its method seconds()."
         )

@@ -13,7 +13,7 @@ from gprat import _validation as validation
 from gprat._costs import Operation, Work
 from gprat.exceptions import InvalidInputError
 
-__all__ = ["OperationName", "TaskList", "check_threads", "record_tasks"]
+__all__ = ["OperationName", "TaskList", "check_size", "check_threads", "record_tasks"]
 
 OperationName: TypeAlias = Literal["fit", "predict", "variance", "covariance"]
 
@@ -164,34 +164,34 @@ def record_tasks(
     [0]
     """
     operation = _check_operation(what)
+    size, features = check_size(n, "n"), check_size(d, "d")
     points = 0 if operation is Operation.FIT else _check_points(m, operation)
-    sizes = {"n": n, "d": d, "n_outputs": n_outputs, "n_hyperparameters": n_hyperparameters}
-    for name, value in sizes.items():
-        _check_size(value, name)
-    tile = min(n, _check_size(tile_size, "tile_size"))
+    outputs = check_size(n_outputs, "n_outputs")
+    parameters = check_size(n_hyperparameters, "n_hyperparameters")
+    tile = min(size, check_size(tile_size, "tile_size"))
     workers = check_threads(threads)
     available = workers if processors is None else check_threads(processors)
     itemsize = validation.check_dtype(dtype, None).itemsize
     work = Work(
         operation,
-        d,
+        features,
         points,
-        n_outputs,
-        n_hyperparameters,
+        outputs,
+        parameters,
         workers,
         available,
         itemsize,
         lambda _: tile,
     )
-    _check_count(work.tasks(n), tile)
+    _check_count(work.tasks(size), tile)
     columns = _core.record_tasks(
         operation.value,
-        [n, d, points, n_outputs, n_hyperparameters, tile],
+        [size, features, points, outputs, parameters, tile],
         itemsize,
         workers,
         available,
     )
-    return TaskList(operation.value, n, points, tile, itemsize, *columns)
+    return TaskList(operation.value, size, points, tile, itemsize, *columns)
 
 
 def check_threads(threads: Any) -> int:
@@ -220,10 +220,11 @@ def _check_points(m: Any, operation: Operation) -> int:
             f"m is 0, and {operation.value!r} needs test points. Pass how many there will be, "
             "such as m=1000."
         )
-    return _check_size(m, "m")
+    return check_size(m, "m")
 
 
-def _check_size(value: Any, name: str) -> int:
+def check_size(value: Any, name: str) -> int:
+    """Return a count from 1 to 1,000,000."""
     number = validation.check_positive_integer(value, name, "Pass a count, such as 10_000.")
     if number > _LARGEST_SIZE:
         raise InvalidInputError(
