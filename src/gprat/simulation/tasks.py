@@ -92,8 +92,8 @@ class TaskList:
         Examples
         --------
         >>> tasks = record_tasks("fit", 300, tile_size=100)
-        >>> tasks.sum_by_kind(tasks.work)["assemble"]  # half of the pairs
-        45000.0
+        >>> tasks.sum_by_kind(tasks.work)["assemble"]  # 300·301/2
+        45150.0
         """
         sums = np.bincount(self.kind, weights=values, minlength=len(self.names))
         return dict(zip(self.names, sums.tolist(), strict=True))
