@@ -9,7 +9,7 @@ import pytest
 
 import gprat
 from calibration.conftest import forget, make_calibration
-from gprat.calibration import cache, default_folder, find, is_automatic, measuring
+from gprat.calibration import cache, default_folder, find, measuring
 from gprat.exceptions import CacheWarning
 
 
@@ -139,7 +139,7 @@ def test_folders_take_precedence(monkeypatch, tmp_path):
 @pytest.mark.parametrize(("value", "expected"), [("0", False), ("1", True), ("", True)])
 def test_calibration_can_be_switched_off(value, expected, monkeypatch):
     monkeypatch.setenv("GPRAT_CALIBRATE", value)
-    assert is_automatic() is expected
+    assert cache.is_automatic() is expected
 
 
 def test_machines_have_files_of_their_own():

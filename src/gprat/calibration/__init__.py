@@ -10,8 +10,8 @@ Examples
 True
 """
 
-from gprat.calibration.cache import default_folder, find, is_automatic
-from gprat.calibration.choice import best_tile_size, choose_tile_size
+from gprat.calibration.cache import default_folder, find
+from gprat.calibration.choice import best_tile_size
 from gprat.calibration.machine import CalibratedMachine
 from gprat.calibration.measuring import calibrate, tune
 from gprat.calibration.table import Calibration, Identity, Rates
@@ -23,9 +23,7 @@ __all__ = [
     "Rates",
     "best_tile_size",
     "calibrate",
-    "choose_tile_size",
     "default_folder",
     "find",
-    "is_automatic",
     "tune",
 ]
