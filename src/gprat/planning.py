@@ -249,7 +249,7 @@ class Plan:
 
     def _time(self) -> str:
         if self.seconds is None or self.critical_path_seconds is None or self.efficiency is None:
-            return "unknown: gprat.tune() measures how fast this machine is"
+            return "unknown (see gprat.tune)"
         return (
             f"{_duration(self.seconds)}, at least {_duration(self.critical_path_seconds)} with any "
             f"number of threads; efficiency {self.efficiency:.0%}"

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from sklearn.gaussian_process.kernels import PairwiseKernel
 
 import gprat
 from calibration.conftest import make_calibration
@@ -85,10 +86,17 @@ def test_a_model_plans_with_the_tile_size_that_it_has_chosen(calibrated):
     assert gp.plan().seconds > 0.0
 
 
+def test_times_of_kernels_that_run_in_python_are_unknown(calibrated):
+    gp = gprat.GP(np.zeros((10, 1)), np.zeros(10), PairwiseKernel(metric="rbf"))
+    planned = gp.plan()
+    assert planned.seconds is planned.efficiency is None
+    assert planned.flops > 0.0
+
+
 def test_without_a_calibration_there_are_no_times(folder):
     planned = gprat.plan(2000)
     assert (planned.seconds, planned.critical_path_seconds, planned.efficiency) == (None,) * 3
-    assert "gprat.tune()" in str(planned)
+    assert "gprat.tune" in str(planned)
     assert json.loads(json.dumps(planned.as_dict()))["seconds"] is None
 
 

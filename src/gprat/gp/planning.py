@@ -26,7 +26,8 @@ class Planning(ModelState):
         m : int, default=0
             Number of test points; at least 1 unless `what` is "fit".
         calibrate : bool, default=None
-            As for `gprat.plan`.
+            As for `gprat.plan`. There is no prediction of times for kernels that are evaluated in
+            Python.
 
         Returns
         -------
@@ -55,6 +56,8 @@ class Planning(ModelState):
         """
         n, d = self._X.shape
         allowed = runtime.threads()
+        # Rates are those of compiled kernels.
+        is_compiled = self._hyperparameters.program.is_compiled
         return planning.plan(
             n,
             d,
@@ -65,5 +68,5 @@ class Planning(ModelState):
             threads=min(self._threads or allowed, allowed),
             dtype=self._dtype,
             tile_size=self.tile_size,
-            calibrate=calibrate,
+            calibrate=calibrate if is_compiled else False,
         )
