@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from gprat.simulation import record_tasks, run
 FEATURES = 8
 SIZES = (256, 512, 1024, 2048, 4096, 8192, 16384)
 SWEEP = (96, 120, 144, 168, 192, 240, 288, 336, 384, 432, 504, 576, 672, 768, 888, 1008)
+PAUSE = 0.1
 # Of so much time for each line, short operations are repeated more often.
 SECONDS_A_LINE, MOST_REPEATS = 5.0, 21
 
@@ -119,6 +121,8 @@ def interleaved(
     rounds = min(MOST_REPEATS, max(repeats, int(SECONDS_A_LINE / longest / len(calls))))
     for _ in range(rounds):
         times["dpotrf"].append(dpotrf.seconds())
+        # The threads of the other library look for more work for a while.
+        time.sleep(PAUSE)
         for name, call in calls.items():
             times[name].append(time_call(call))
     return times

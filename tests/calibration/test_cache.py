@@ -1,6 +1,7 @@
 """Calibrations outlive the process; whatever the file is, nothing fails."""
 
 import json
+import pickle
 import threading
 import warnings
 from pathlib import Path
@@ -123,6 +124,28 @@ def test_readers_find_a_whole_file_while_others_write(calibrated):
         for writer in writers:
             writer.join()
     assert [file.name for file in path().parent.iterdir()] == [path().name]
+
+
+def test_choices_of_several_processes_are_kept_together(calibrated):
+    mine, others = cache.Entry(calibrated), cache.Entry(calibrated)
+    mine.add_choice(1000, 4)
+    others.add_choice(2000, 6)
+    forget()
+    entry = cache.find_entry(calibrated.identity)
+    assert (entry.choice(1000), entry.choice(2000), entry.choice(3000)) == (4, 6, None)
+
+
+def test_choices_never_replace_a_newer_calibration(calibrated):
+    stale = cache.Entry(calibrated)
+    newer = cache.keep(make_calibration(seconds=2.0)).calibration
+    stale.add_choice(1000, 4)
+    assert stale.choice(1000) == 4
+    forget()
+    assert find("float64") == newer
+
+
+def test_calibrations_can_be_sent_to_other_processes(calibrated):
+    assert pickle.loads(pickle.dumps(calibrated)) == calibrated
 
 
 def test_folders_take_precedence(monkeypatch, tmp_path):

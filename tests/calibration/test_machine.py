@@ -45,6 +45,14 @@ def test_the_more_threads_the_slower_is_each(machine):
     assert seconds[3] == pytest.approx(2.0 * seconds[2])
 
 
+def test_a_larger_machine_takes_no_turns():
+    larger = CalibratedMachine(make_calibration(), processors=64)
+    assert larger.threads == 64
+    one, all_, more = (larger.seconds_a_unit("gemm", 192, count) for count in (1, 64, 128))
+    assert one <= all_ < more
+    assert all_ == pytest.approx(larger.calibration.rates["gemm"].together[2])
+
+
 def test_kinds_that_were_not_measured_count_as_products(machine):
     for tile_size in (48, 300):
         expected = machine.seconds_a_unit("gemm", tile_size, 1)

@@ -26,6 +26,9 @@ FORMAT = 1
 _FOLDER_VARIABLE = "GPRAT_CACHE_DIR"
 _SWITCH_VARIABLE = "GPRAT_CALIBRATE"
 
+# What reading a file raises that does not hold a calibration.
+_DAMAGES = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
 
 class Entry:
     """A calibration, and the tile sizes that were chosen by it. May be used by several threads.
@@ -48,9 +51,15 @@ class Entry:
         return self._choices.get(n)
 
     def add_choice(self, n: int, tile_size: int) -> None:
-        """Keep a choice, in the file too where that is possible."""
+        """Keep a choice, in the file too unless another process has tuned since."""
         with self._lock:
             self._choices[n] = tile_size
+            identity = self.calibration.identity
+            with contextlib.suppress(OSError, *_DAMAGES):
+                kept = _load(path_for(identity), identity)
+                if kept is not None and kept.calibration.to_plain() != self.calibration.to_plain():
+                    return
+                self._choices = {**({} if kept is None else kept._choices), **self._choices}
             self.store()
 
     def store(self) -> None:
@@ -145,18 +154,10 @@ def this_machine(dtype: str) -> Identity:
 
 def _read(path: Path, identity: Identity) -> Entry | None:
     try:
-        text = path.read_bytes()
+        return _load(path, identity)
     except OSError:
         return None
-    try:
-        plain = json.loads(text)
-        if plain["format"] != FORMAT:
-            return None
-        calibration = Calibration.from_plain(plain["calibration"])
-        if calibration.identity != identity:
-            raise DamagedError("another machine's")
-        return Entry(calibration, _check_choices(plain["choices"]))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except _DAMAGES:
         warnings.warn(
             f"{path} is damaged and is not used; the next calibration replaces it, such as that "
             "of gprat.tune().",
@@ -164,6 +165,17 @@ def _read(path: Path, identity: Identity) -> Entry | None:
             stacklevel=2,
         )
         return None
+
+
+def _load(path: Path, identity: Identity) -> Entry | None:
+    """Return what a file holds, None if another version of gprat wrote it."""
+    plain = json.loads(path.read_bytes())
+    if plain["format"] != FORMAT:
+        return None
+    calibration = Calibration.from_plain(plain["calibration"])
+    if calibration.identity != identity:
+        raise DamagedError("another machine's")
+    return Entry(calibration, _check_choices(plain["choices"]))
 
 
 def _check_choices(plain: Any) -> dict[int, int]:

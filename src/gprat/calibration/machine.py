@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,9 @@ class CalibratedMachine:
         Number of features: what a pair of points costs depends on it.
     inline : bool, default=False
         Whether one thread runs each task as it is added: scheduling then costs next to nothing.
+    processors : int, default=None
+        To ask how a larger machine with the same processors would do; None for those that there
+        are.
 
     Examples
     --------
@@ -51,12 +54,13 @@ class CalibratedMachine:
 
     calibration: Calibration
     d: int = 8
-    inline: bool = field(default=False)
+    inline: bool = False
+    processors: int | None = None
 
     @property
     def threads(self) -> int:
         """Processors of the machine."""
-        return self.calibration.identity.processors
+        return self.processors or self.calibration.identity.processors
 
     @property
     def submission(self) -> float:

@@ -6,7 +6,6 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
@@ -116,9 +115,9 @@ def calibrate(
     return Calibration(
         cache.this_machine(precision),
         tuple(tile_sizes),
-        MappingProxyType({kind: Rates(alone[kind], together[kind]) for kind in alone}),
+        {kind: Rates(alone[kind], together[kind]) for kind in alone},
         _FEATURES,
-        MappingProxyType(pairs),
+        pairs,
         submission=submission,
         overhead=overhead,
         inline_overhead=_core.measure_graph(1)[1],

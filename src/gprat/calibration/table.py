@@ -7,7 +7,6 @@ import html
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -160,7 +159,7 @@ class Calibration:
         if "gemm" not in rates or not numbers["bandwidth"] or not numbers["first_touch"]:
             raise DamagedError("figures are missing")
         return cls(
-            identity, tile_sizes, MappingProxyType(rates), features, MappingProxyType(pairs),
+            identity, tile_sizes, rates, features, pairs,
             **numbers,
         )  # fmt: skip
 
