@@ -147,6 +147,6 @@ def test_precisions_have_calibrations_of_their_own(calibrated, monkeypatch):
     assert model(2000, dtype="float32").tile_size == rule
 
 
-@pytest.mark.parametrize("n", [1000, 40_000, 10**6, 10**9])
+@pytest.mark.parametrize("n", [1000, 20_000, 10**9])
 def test_any_size_has_a_choice(n, calibrated):
     assert 1 <= choice.choose_tile_size(n, calibrated.identity.processors, "float64", 480) <= n

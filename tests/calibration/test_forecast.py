@@ -14,6 +14,13 @@ from gprat.simulation import record_tasks, run
 WHATS = ["fit", "predict", "variance", "covariance"]
 
 
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Scale up from small graphs: large ones take their time."""
+    monkeypatch.setattr(forecast, "_MOST_TASKS", 20_000)
+    monkeypatch.setattr(choice, "_LARGEST_SIMULATED", 5000)
+
+
 def points(what, m=700):
     return 0 if what == "fit" else m
 
@@ -34,7 +41,7 @@ def test_times_are_those_of_the_simulation(what, threads, calibrated):
     assert 0.0 <= planned.seconds - simulation.makespan <= most
 
 
-@pytest.mark.parametrize("n", [1, 50, 1000, 5000, 60_000, 10**6, 10**9])
+@pytest.mark.parametrize("n", [1, 50, 1000, 5000, 10**6, 10**9])
 @pytest.mark.parametrize("what", WHATS)
 def test_figures_are_consistent(what, n, calibrated):
     for threads in (1, 2, 64):
@@ -47,7 +54,7 @@ def test_figures_are_consistent(what, n, calibrated):
 
 @pytest.mark.parametrize("what", WHATS)
 def test_more_points_take_longer(what, calibrated):
-    sizes = [100, 400, 1600, 6400, 25_600, 102_400, 409_600]
+    sizes = [100, 400, 1600, 6400, 25_600, 102_400]
     planned = [gprat.plan(n, 8, points(what), what=what) for n in sizes]
     for name in ("seconds", "critical_path_seconds"):
         values = [getattr(plan, name) for plan in planned]

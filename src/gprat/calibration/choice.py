@@ -20,9 +20,9 @@ _SMALLEST, _LARGEST = 120, 1008
 _MULTIPLE = 24
 # Numbers of training points within so much of each other share a choice.
 _ROUNDING = 1.04
-_LARGEST_SIMULATED = 40_000
+_LARGEST_SIMULATED = 20_000
 # Steps between the numbers of tiles that are tried, and how far they go from the usual one.
-_STEP, _SPREAD = 1.12, 2.5
+_STEP, _SPREAD = 1.12, 2.2
 # Differences of times that no calibration resolves.
 _RESOLUTION = 0.01
 # A second of calibration is little beside work of so many, at a rate that any processor reaches.
