@@ -87,7 +87,7 @@ def test_a_factor_that_no_cache_holds_is_read_from_memory():
     small, large = (record_tasks("fit", n, tile_size=400) for n in (800, 4000))
 
     def rate(tasks):
-        which = tasks.kind == tasks.names.index("vector_solve_update")
+        which = tasks.kind == tasks.names.index("solve_vector_update")
         return (slow.seconds(tasks, 1)[which] / tasks.work[which]).max()
 
     # Four bytes an operation.

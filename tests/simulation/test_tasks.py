@@ -118,13 +118,13 @@ def fit_accesses(tasks, t):
                 yield [], [("z", i)]
             case "copy_whitened":
                 yield [("z", i)], [("a", i)]
-            case "vector_solve":
+            case "solve_vector":
                 yield [(i, i)], [("z", i)]
-            case "vector_solve_transposed":
+            case "solve_vector_transposed":
                 yield [(i, i)], [("a", i)]
-            case "vector_solve_update" if not solved:
+            case "solve_vector_update" if not solved:
                 yield [*((i, k) for k in panels), *(("z", k) for k in panels)], [("z", i)]
-            case "vector_solve_update":
+            case "solve_vector_update":
                 yield [*((i, k) for k in panels), ("a", i)], [("a", k) for k in panels]
             case "weights_ready":
                 yield [("a", k) for k in range(t)], ["all"]

@@ -140,7 +140,7 @@ void add_whitened_block(tasks::TaskGraph& graph, tasks::Rank rank, const Problem
         {"clear_mean", 0, q}, rank, {}, {result},
         [projected, size = test.count() * workspace.width] { std::fill_n(projected, size, T(0)); });
     for (index_t i = 0; i < layout.tiles(); ++i)
-        graph.add({"mean_update", i, q, work::gemm(v.row(i), workspace.width)}, rank,
+        graph.add({"mean_product", i, q, work::gemm(v.row(i), workspace.width)}, rank,
                   {v.handle(i), operands.whitened.handle(i)}, {result},
                   [v, z = operands.whitened, i, projected] {
                       add_products<T>(v.row(i), z.row(i), projected);

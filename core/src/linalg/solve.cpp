@@ -18,7 +18,7 @@ struct SolveNames {
 template <class T>
 SolveNames names_for(const BlockOperand<T>& b) {
     if (b.values.cols <= blas::kFewVectors)
-        return {"vector_solve", "vector_solve_transposed", "vector_solve_update"};
+        return {"solve_vector", "solve_vector_transposed", "solve_vector_update"};
     return {"solve", "solve_transposed", "solve_update"};
 }
 

@@ -18,7 +18,7 @@ __all__ = ["CalibratedMachine"]
 _OTHERWISE = "gemm"
 # Those that read each number of the factor for two operations; measured on a factor that a cache
 # holds.
-_ONE_PASS = frozenset({"vector_solve", "vector_solve_transposed", "vector_solve_update"})
+_ONE_PASS = frozenset({"solve_vector", "solve_vector_transposed", "solve_vector_update"})
 _CACHE_BYTES = 32 << 20
 
 
