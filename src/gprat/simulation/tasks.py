@@ -17,7 +17,7 @@ __all__ = ["OperationName", "TaskList", "check_size", "check_threads", "record_t
 
 OperationName: TypeAlias = Literal["fit", "predict", "variance", "covariance"]
 
-# Far above what tiles of a sensible size make; a million tasks take about a hundred megabytes.
+# Far above what tiles of a sensible size make; they take less than a gigabyte.
 _MOST_TASKS = 4_000_000
 # A square matrix of that side still has addresses.
 _LARGEST_SIZE = 1_000_000
