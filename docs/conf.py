@@ -73,6 +73,7 @@ CLASSES_OF = (
     "gprat.optimize.report",
     "gprat.planning",
     "gprat.simulation",
+    "gprat.tracing",
 )
 
 

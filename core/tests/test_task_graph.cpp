@@ -8,7 +8,6 @@
 
 #include "check.hpp"
 #include "gprat/error.hpp"
-#include "gprat/tasks/recorder.hpp"
 #include "gprat/tasks/runtime.hpp"
 #include "gprat/tasks/task_graph.hpp"
 
@@ -184,27 +183,6 @@ void test_suspended_work_waits_for_resume() {
     }
 }
 
-void test_observer_sees_every_task() {
-    for (const int threads : {1, 4}) {
-        const auto recorder = std::make_shared<Recorder>();
-        set_observer(recorder);
-        TaskGraph graph({threads, {}});
-        set_observer(nullptr);
-        for (index_t i = 0; i < 100; ++i) graph.add({"seen", i, 2 * i}, 0, {}, {}, [] {});
-        graph.run();
-        const auto records = recorder->records();
-        CHECK(records.size() == 100);
-        index_t rows = 0;
-        for (const auto& record : records) {
-            CHECK(record.start <= record.end);
-            CHECK(record.thread >= 0 && record.thread < threads);
-            CHECK(record.label.column == 2 * record.label.row);
-            rows += record.label.row;
-        }
-        CHECK(rows == 99 * 50);
-    }
-}
-
 void test_graphs_from_several_threads() {
     std::vector<std::thread> callers;
     std::atomic<int> right{0};
@@ -236,7 +214,6 @@ int main() {
     test_urgent_tasks_go_first();
     test_runtime_starts_stops_and_restarts();
     test_suspended_work_waits_for_resume();
-    test_observer_sees_every_task();
     test_graphs_from_several_threads();
     Runtime::instance().stop();
     return gprat::check::report();

@@ -11,7 +11,7 @@ from gprat.interop import from_gpytorch, from_sklearn, to_sklearn
 from gprat.persistence import load
 from gprat.planning import plan
 from gprat.simulation import simulate
-from gprat.trace import trace
+from gprat.tracing import trace
 
 __all__ = [
     "GP",

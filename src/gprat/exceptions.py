@@ -19,6 +19,7 @@ __all__ = [
     "NotPositiveDefiniteError",
     "RankDeficientTrendError",
     "RuntimeSuspendedError",
+    "TraceWarning",
     "UnsupportedKernelError",
     "UnsupportedTypeError",
 ]
@@ -125,3 +126,7 @@ class JitterWarning(UserWarning):
 
 class CacheWarning(UserWarning):
     """A file that earlier processes left in the cache folder cannot be used."""
+
+
+class TraceWarning(UserWarning):
+    """A trace does not have all tasks that ran."""

@@ -587,3 +587,18 @@ class TestStorage:
         with pytest.raises(ValueError, match="Characters"):
             words.save(tmp_path / "model")
         assert not list(tmp_path.iterdir())
+
+
+def test_fitting_again_gives_back_the_memory_of_the_last_factor(data):
+    X, y, _ = data
+    model = GaussianProcessRegressor(RBF(1.0), alpha=0.1).fit(X, y)
+    last = model.gp_
+    assert last._posterior is not None
+    factors = []
+
+    def watch(obj_func, initial_theta, bounds):
+        factors.append(last._posterior)
+        return initial_theta, obj_func(initial_theta, eval_gradient=False)
+
+    model.set_params(optimizer=watch).fit(X, y)
+    assert factors == [None]

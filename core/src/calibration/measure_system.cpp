@@ -39,8 +39,9 @@ struct Opener {
 /// Keeps these tasks out of what users record.
 class Silence final : public tasks::Observer {
 public:
-    void task_started(const tasks::TaskLabel&, int) override {}
-    void task_finished(const tasks::TaskLabel&, int) override {}
+    index_t graph_created(int) noexcept override { return 0; }
+    void task_started(tasks::TaskRun&) noexcept override {}
+    tasks::RunId task_finished(const tasks::TaskRun&) noexcept override { return tasks::kNoRun; }
 };
 
 /// Empty tasks with as many edges as updates of a group of tiles have. Where there are workers,

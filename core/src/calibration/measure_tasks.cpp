@@ -17,16 +17,25 @@ namespace {
 /// Times the tasks of one thread.
 class Stopwatch final : public tasks::Observer {
 public:
-    void task_started(const tasks::TaskLabel&, int) override { start_ = thread_seconds(); }
+    Stopwatch() { times_.reserve(kMostTasks); }
 
-    void task_finished(const tasks::TaskLabel& label, int) override {
-        const double elapsed = thread_seconds() - start_ - clock_;
-        times_.push_back({label.name, label.work, std::max(0.0, elapsed)});
+    index_t graph_created(int) noexcept override { return 0; }
+
+    void task_started(tasks::TaskRun& run) noexcept override { run.start = thread_seconds(); }
+
+    tasks::RunId task_finished(const tasks::TaskRun& run) noexcept override {
+        const double elapsed = thread_seconds() - run.start - clock_;
+        if (times_.size() < times_.capacity())
+            times_.push_back({run.label.name, run.label.work, std::max(0.0, elapsed)});
+        return tasks::kNoRun;
     }
 
     std::vector<TaskTime> take() { return std::move(times_); }
 
 private:
+    /// Far above what a workload of some tiles a side has.
+    static constexpr std::size_t kMostTasks = 1 << 15;
+
     /// What a look at the clock takes.
     static double measure_clock() {
         double least = 1.0;
@@ -38,7 +47,6 @@ private:
     }
 
     double clock_ = measure_clock();
-    double start_ = 0.0;
     std::vector<TaskTime> times_;
 };
 

@@ -39,6 +39,7 @@ struct TaskGraph::Scheduler {
           arena(workers > 1 ? lease.pool()->arena(workers) : nullptr),
           ready(workers),
           observer(options.observer ? options.observer : current_observer()),
+          graph(observer ? observer->graph_created(workers) : 0),
           next_poll(Clock::now() + kPollInterval) {}
 
     // The thread that adds.
@@ -52,8 +53,9 @@ struct TaskGraph::Scheduler {
     // Any thread.
     void make_ready(Task* task, std::size_t worker);
     void work();
-    bool finish(Task* task, std::size_t worker);
-    void execute(const TaskLabel& label, int worker, const std::function<void()>& body);
+    bool finish(Task* task, RunId run, std::size_t worker);
+    RunId execute(const TaskLabel& label, RunId released_by, int worker,
+                  const std::function<void()>& body);
     void fail(std::exception_ptr error);
 
     RunOptions options;
@@ -62,9 +64,11 @@ struct TaskGraph::Scheduler {
     std::shared_ptr<WorkerPool::Arena> arena;
     ReadyQueue ready;
     std::shared_ptr<Observer> observer;
+    index_t graph;
     Clock::time_point next_poll;
 
     AccessTable<TaskReference> accesses;
+    RunId last_inline = kNoRun;
     index_t added = 0;
     std::atomic<index_t> outstanding{0};
     std::atomic<int> active_workers{0};
@@ -110,7 +114,7 @@ void TaskGraph::run_inline(const TaskLabel& label, const std::function<void()>& 
     auto& scheduler = *scheduler_;
     if (Clock::now() >= scheduler.next_poll) scheduler.poll();
     scheduler.wait_inline_while_suspended();
-    scheduler.execute(label, 0, function);
+    scheduler.last_inline = scheduler.execute(label, scheduler.last_inline, 0, function);
 }
 
 void TaskGraph::submit(std::unique_ptr<Task> task, std::span<const Handle> reads,
@@ -198,15 +202,16 @@ void TaskGraph::Scheduler::work() {
     bool has_next = true;
     while (has_next) {
         Task* task = ready.pop(worker);
-        execute(task->label, static_cast<int>(worker), [task] { task->execute(); });
-        has_next = finish(task, worker);
+        const RunId run = execute(task->label, task->released_by, static_cast<int>(worker),
+                                  [task] { task->execute(); });
+        has_next = finish(task, run, worker);
     }
     // The last act of a visit: afterwards the graph may be gone.
     active_workers.fetch_sub(1, std::memory_order_release);
 }
 
 /// Releases the successors; true if one of them is ready and left for this worker.
-bool TaskGraph::Scheduler::finish(Task* task, std::size_t worker) {
+bool TaskGraph::Scheduler::finish(Task* task, RunId run, std::size_t worker) {
     bool has_next = false;
     auto* edge = task->successors.exchange(Task::closed(), std::memory_order_acq_rel);
     while (edge != nullptr) {
@@ -214,6 +219,7 @@ bool TaskGraph::Scheduler::finish(Task* task, std::size_t worker) {
         auto* const next = edge->next;
         Task* const successor = edge->successor;
         if (successor->pending.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+            successor->released_by = run;
             if (has_next) {
                 make_ready(successor, worker);
             } else {
@@ -231,18 +237,19 @@ bool TaskGraph::Scheduler::finish(Task* task, std::size_t worker) {
     return has_next;
 }
 
-void TaskGraph::Scheduler::execute(const TaskLabel& label, int worker,
-                                   const std::function<void()>& body) {
+RunId TaskGraph::Scheduler::execute(const TaskLabel& label, RunId released_by, int worker,
+                                    const std::function<void()>& body) {
     Runtime::instance().wait_while_suspended(cancelled);
-    if (cancelled.load(std::memory_order_acquire)) return;
-    if (observer) observer->task_started(label, worker);
+    if (cancelled.load(std::memory_order_acquire)) return kNoRun;
+    TaskRun run{label, graph, worker, released_by};
+    if (observer) observer->task_started(run);
     try {
         const FlushSubnormals flush;
         body();
     } catch (...) {
         fail(std::current_exception());
     }
-    if (observer) observer->task_finished(label, worker);
+    return observer ? observer->task_finished(run) : kNoRun;
 }
 
 void TaskGraph::Scheduler::fail(std::exception_ptr failure) {

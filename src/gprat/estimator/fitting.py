@@ -93,6 +93,9 @@ class Fitting(EstimatorState):
     def _fit(self, X: Any, y: Any) -> None:
         self._check_parameters()
         warm = self._last_hyperparameters()
+        for gp in getattr(self, "gps_", ()):
+            # The last fit stays until this one is done, but not the memory of its factor.
+            gp._release()
         self.target_names_ = _names_of(y)
         X, y = self._check_data(X, y)
         kernel = ConstantKernel() * RBF() if self.kernel is None else self.kernel

@@ -7,6 +7,7 @@ is teal, what was measured is dark blue, and what calls for attention is rust.
 from gprat.plotting.diagnostics import plot_diagnostics
 from gprat.plotting.posterior import plot_1d, plot_2d
 from gprat.plotting.simulation import plot_scaling, plot_simulation
+from gprat.plotting.trace import plot_trace
 from gprat.plotting.training import plot_training
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "plot_diagnostics",
     "plot_scaling",
     "plot_simulation",
+    "plot_trace",
     "plot_training",
 ]

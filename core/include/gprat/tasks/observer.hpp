@@ -14,13 +14,30 @@ struct TaskLabel {
     double work = 0.0;
 };
 
+/// What an observer calls a run that it has kept.
+using RunId = index_t;
+inline constexpr RunId kNoRun = -1;
+
+/// A task that runs.
+struct TaskRun {
+    const TaskLabel& label;
+    index_t graph;  ///< as the observer numbered it
+    int thread;
+    /// The predecessor that was the last to end. None if all had ended when the task was added. On
+    /// one thread, where tasks run as they are added, the one before.
+    RunId released_by;
+    double start = 0.0;  ///< for the observer's own use
+};
+
 /// Told of the start and end of every task, on the thread that runs it, while others run: must be
-/// thread-safe and quick. It watches and never waits.
+/// thread-safe and quick. It watches, never waits and never throws.
 class Observer {
 public:
     virtual ~Observer() = default;
-    virtual void task_started(const TaskLabel& label, int thread) = 0;
-    virtual void task_finished(const TaskLabel& label, int thread) = 0;
+    /// Gives the new graph, which may use that many threads, a number.
+    virtual index_t graph_created(int threads) noexcept = 0;
+    virtual void task_started(TaskRun& run) noexcept = 0;
+    virtual RunId task_finished(const TaskRun& run) noexcept = 0;
 };
 
 }  // namespace gprat::tasks

@@ -55,6 +55,7 @@ struct TaskGraph::Task {
     TaskLabel label;
     Rank rank;
     index_t sequence = 0;
+    RunId released_by = kNoRun;      ///< set by the predecessor that makes it ready
     std::atomic<int> pending{1};     ///< unfinished predecessors, and one while being added
     std::atomic<int> references{1};  ///< one until it has run, one for each entry in the table
     std::atomic<Edge*> successors{nullptr};
