@@ -5,7 +5,7 @@ import pytest
 
 import gprat
 from calibration.conftest import forget, make_calibration
-from gprat.calibration import CalibratedMachine, best_tile_size, cache, choice
+from gprat.calibration import CalibratedMachine, Calibration, best_tile_size, cache, choice
 from gprat.planning import auto_tile_size
 from gprat.simulation import record_tasks, run
 
@@ -28,8 +28,14 @@ def test_no_other_size_is_much_better(n, half):
     assert seconds(n, best, calibration) <= 1.05 * least
 
 
-def test_where_small_tiles_are_slow_larger_ones_are_chosen():
-    sizes = [best_tile_size(6000, make_calibration(half=half), 480) for half in (1.0, 1000.0)]
+def test_slow_sizes_are_avoided():
+    plain = make_calibration(half=100.0).to_plain()
+    for rates in plain["rates"].values():
+        for use in ("alone", "together"):
+            rates[use][-1] *= 2.0
+    large_are_slow = Calibration.from_plain(plain)
+    small_are_slow = make_calibration(half=100.0)
+    sizes = [best_tile_size(6000, each, 480) for each in (large_are_slow, small_are_slow)]
     assert sizes[0] < sizes[1]
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Sequence
 
 from gprat import runtime
 from gprat.calibration import cache
 from gprat.calibration.machine import CalibratedMachine
 from gprat.calibration.measuring import calibrate
 from gprat.calibration.table import Calibration
-from gprat.simulation.simulate import run
+from gprat.simulation.simulate import Simulation, run
 from gprat.simulation.tasks import record_tasks
 
 __all__ = ["best_tile_size", "choose_tile_size", "is_worthwhile", "obtain"]
@@ -23,8 +22,8 @@ _ROUNDING = 1.04
 _LARGEST_SIMULATED = 20_000
 # Steps between the numbers of tiles that are tried, and how far they go from the usual one.
 _STEP, _SPREAD = 1.12, 2.2
-# Differences of times that no calibration resolves.
-_RESOLUTION = 0.01
+# Differences of times that are not worth more work in all.
+_RESOLUTION = 0.02
 # A second of calibration is little beside work of so many, at a rate that any processor reaches.
 _SECONDS_WORTH_MORE, _FLOPS_A_SECOND = 3.0, 30e9
 
@@ -82,8 +81,8 @@ def best_tile_size(n: int, calibration: Calibration, usual: int) -> int:
     calibration : Calibration
         Rates of the machine.
     usual : int
-        Where to look: around this size. Of several that are equally good to a per cent, the one
-        nearest to it is taken.
+        Where to look: around this size. Of several that are equally good to two per cent, the one
+        with which a single thread takes the least time is taken.
 
     Returns
     -------
@@ -99,13 +98,20 @@ def best_tile_size(n: int, calibration: Calibration, usual: int) -> int:
     processors = calibration.identity.processors
     machine = CalibratedMachine(calibration, inline=processors == 1)
 
-    def seconds(size: int) -> float:
+    def simulate(size: int) -> Simulation:
         tasks = record_tasks(
             "fit", n, tile_size=size, dtype=calibration.identity.dtype, threads=processors
         )
-        return run(tasks, machine, processors).makespan
+        return run(tasks, machine, processors)
 
-    return _argmin(seconds, _candidates(n, usual), usual)
+    simulations = {size: simulate(size) for size in _candidates(n, usual)}
+    least = min(simulation.makespan for simulation in simulations.values())
+    good = {
+        size: simulation.serial_seconds
+        for size, simulation in simulations.items()
+        if simulation.makespan <= (1.0 + _RESOLUTION) * least
+    }
+    return min(good, key=good.__getitem__)
 
 
 def obtain(dtype: str, measure: bool, *, asked: bool = False) -> cache.Entry | None:
@@ -149,10 +155,3 @@ def _candidates(n: int, usual: int) -> list[int]:
 def _side(n: int, tiles: int) -> int:
     """Return the side of so many tiles of nearly the same size, a multiple of what kernels like."""
     return min(n, -(-n // (tiles * _MULTIPLE)) * _MULTIPLE)
-
-
-def _argmin(seconds: Callable[[int], float], sizes: Sequence[int], usual: int) -> int:
-    times = {size: seconds(size) for size in sizes}
-    enough = (1.0 + _RESOLUTION) * min(times.values())
-    good = [size for size, time in times.items() if time <= enough]
-    return min(good, key=lambda size: abs(math.log(size / usual)))

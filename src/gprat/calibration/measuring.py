@@ -23,8 +23,9 @@ _TILE_SIZES = (48, 96, 192, 384, 768)
 _FEATURES = (1, 8, 32)
 # Of the middle of them, tasks of all tile sizes are measured; of the others, one.
 _USUAL_FEATURES, _USUAL_TILE = 8, 192
-# Enough tiles a side that every kind of task occurs, and more memory than a thread's own cache.
-_MOST_TILES, _SIDE_OF_FEW_TILES, _FEWEST_TILES = 16, 1152, 2.25
+# Enough tiles a side that every kind of task occurs, and more memory than a thread's own cache; the
+# same size for all large tiles, as caches help small matrices.
+_MOST_TILES, _SIZE = 16, 1728
 _TILES_FOR_PAIRS = 4
 _TEST_POINTS, _RIGHT_HAND_SIDES = 384, 384
 
@@ -140,7 +141,7 @@ def _measure_tiles(dtype: str, tile_sizes: Sequence[int], threads: int) -> _Time
     """Return seconds a unit of work by kind and tile size, NaN where a kind did not occur."""
     by_tile = []
     for tile in tile_sizes:
-        size = min(_MOST_TILES * tile, max(_SIDE_OF_FEW_TILES, int(_FEWEST_TILES * tile)))
+        size = min(_MOST_TILES * tile, max(_SIZE, 2 * tile + 1))
         by_tile.append(_seconds_a_unit(dtype, size, _USUAL_FEATURES, tile, threads))
     kinds = dict.fromkeys(kind for seconds in by_tile for kind in seconds)
     return {kind: tuple(seconds.get(kind, math.nan) for seconds in by_tile) for kind in kinds}
