@@ -305,7 +305,7 @@ def plan(
         Bytes that may be taken; None for what is available to this process now, by the kernel's
         estimate and the limits of its cgroups.
     calibrate : bool, default=None
-        Whether to measure how fast this machine is, which takes about a second, where that isn't
+        Whether to measure how fast this machine is, which takes a second or two, where that isn't
         known yet; without it there is no prediction of times. None to do so where the operation
         takes much longer; see `gprat.tune`.
 

@@ -24,8 +24,9 @@ _LARGEST_SIMULATED = 20_000
 _STEP, _SPREAD = 1.12, 2.2
 # Differences of times that are not worth more work in all.
 _RESOLUTION = 0.02
-# A second of calibration is little beside work of so many, at a rate that any processor reaches.
-_SECONDS_WORTH_MORE, _FLOPS_A_SECOND = 3.0, 30e9
+# A second or two of calibration is little beside training whose every step takes so many seconds
+# at a rate that any processor reaches.
+_SECONDS_WORTH_MORE, _FLOPS_A_SECOND = 6.0, 30e9
 
 
 _measuring = threading.Lock()

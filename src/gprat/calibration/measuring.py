@@ -39,7 +39,7 @@ _Times: TypeAlias = dict[str, tuple[float, ...]]
 def tune(dtype: npt.DTypeLike | None = None) -> Calibration:
     """Measure how fast this machine is, and keep the figures for later processes.
 
-    It takes about a second, in which nothing else should run. There is no need to call it: where
+    It takes a second or two, in which nothing else should run. There is no need to call it: where
     the work is worth it, models do so by themselves. Call it again when something else kept the
     machine busy the first time. The figures are kept in the user's cache folder, GPRAT_CACHE_DIR
     if that is set; tile sizes that were chosen by the last ones are forgotten.
