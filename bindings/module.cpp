@@ -11,5 +11,6 @@ NB_MODULE(_core, module) {
     bind_covariance(module);
     bind_posterior(module);
     bind_gp(module);
+    bind_calibration(module);
     bind_simulator(module);
 }

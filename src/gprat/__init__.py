@@ -3,6 +3,7 @@
 from importlib.metadata import version
 
 from gprat import datasets, diagnostics, exceptions, kernels, means, plotting, runtime, simulation
+from gprat.calibration import tune
 from gprat.diagnostics import diagnose
 from gprat.estimator import GaussianProcessRegressor
 from gprat.gp import GP
@@ -32,6 +33,7 @@ __all__ = [
     "simulation",
     "to_sklearn",
     "trace",
+    "tune",
 ]
 
 __version__ = version("gprat")

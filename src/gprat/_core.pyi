@@ -221,3 +221,31 @@ class runtime:  # noqa: N801
     def free_cached_memory() -> None: ...
     @staticmethod
     def set_progress_listener(listener: Callable[[float, float], object] | None) -> None: ...
+
+class calibration:  # noqa: N801 - a submodule
+    """Workloads are: size, features, test points, right-hand sides, tile size, threads."""
+
+    @staticmethod
+    def measure_tasks_float32(
+        size: int,
+        features: int,
+        test_points: int,
+        right_hand_sides: int,
+        tile_size: int,
+        threads: int,
+    ) -> list[tuple[str, float, float]]: ...
+    @staticmethod
+    def measure_tasks_float64(
+        size: int,
+        features: int,
+        test_points: int,
+        right_hand_sides: int,
+        tile_size: int,
+        threads: int,
+    ) -> list[tuple[str, float, float]]: ...
+    @staticmethod
+    def measure_graph(threads: int) -> tuple[float, float]: ...
+    @staticmethod
+    def measure_memory(threads: int) -> tuple[float, float]: ...
+    @staticmethod
+    def blas_name() -> str: ...

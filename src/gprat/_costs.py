@@ -173,7 +173,7 @@ class Work:
             Whether the factor is there already.
         """
         size, m, tile = float(n), float(self.m), self.tile_size_for(n)
-        triangle = size * (size + tile) / 2.0
+        triangle = size * (size + 1.0) / 2.0
         flops, pairs = 0.0, 0.0
         if self.operation not in (Operation.APPEND, Operation.DELETE) and not has_factor:
             flops, pairs = size**3 / 3.0 + 4.0 * size**2 * (self.k + self.q), triangle
@@ -181,7 +181,7 @@ class Work:
             case Operation.FIT | Operation.FIT_WITH_INPUTS:
                 return flops + 2.0 * size**3 / 3.0, pairs + triangle
             case Operation.LEAVE_ONE_OUT_FIT:
-                return flops + 2.0 * size**3 / 3.0 + 2.0 * triangle * size, pairs
+                return flops + 2.0 * size**3 / 3.0 + size**2 * (size + tile), pairs
             case Operation.PREDICT:
                 return flops, pairs + size * m
             case Operation.VARIANCE:
@@ -189,7 +189,7 @@ class Work:
             case Operation.PREDICT_GRADIENT:
                 return flops + 2.0 * size**2 * m, pairs + 3.0 * size * m
             case Operation.COVARIANCE:
-                return flops + size**2 * m + size * m * (m + self._block()), pairs + size * m
+                return flops + size**2 * m + size * m**2, pairs + size * m
             case Operation.LEAVE_ONE_OUT:
                 return flops + size**3 / 3.0 + size**2 * tile / 2.0, pairs
             case Operation.SOLVE:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gprat.planning import Plan
 
 __all__ = [
+    "CacheWarning",
     "CheckpointError",
     "DataWarning",
     "GpratError",
@@ -163,6 +164,10 @@ class DataWarning(UserWarning):
 
 class JitterWarning(UserWarning):
     """Samples were drawn from a covariance matrix with a little more on its diagonal."""
+
+
+class CacheWarning(UserWarning):
+    """A file that earlier processes left in the cache folder cannot be used."""
 
 
 class TraceWarning(UserWarning):

@@ -6,8 +6,9 @@ import dataclasses
 import html
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import numpy.typing as npt
 from rich.console import Group
 from rich.table import Table
@@ -20,9 +21,15 @@ from gprat._machine import available_memory
 from gprat._text import as_bytes, as_plain_text, make_table
 from gprat.exceptions import InvalidInputError
 
-__all__ = ["Plan", "auto_tile_size", "plan"]
+if TYPE_CHECKING:
+    from gprat.calibration.cache import Entry
+    from gprat.calibration.table import Calibration
+
+__all__ = ["Plan", "auto_tile_size", "choose_tile_size", "plan"]
 
 _ONE_TILE_UP_TO = 192
+# From so many points on, another tile size can save more than looking for it costs.
+_SMALLEST_SIMULATED = 1000
 _SMALLEST, _LARGEST = 120, 1008
 
 # The packed matrix product works on 24 rows at a time.
@@ -81,6 +88,44 @@ def auto_tile_size(n: int, processors: int) -> int:
     return min(max(int(size) // _MULTIPLE * _MULTIPLE, _SMALLEST), _LARGEST)
 
 
+def choose_tile_size(n: int, dtype: npt.DTypeLike, *, may_calibrate: bool = False) -> int:
+    """Return the tile size for n training points on this machine: what ``"auto"`` means.
+
+    Where the machine is calibrated (`gprat.tune`), that of the simulated computation that takes
+    the least time; for models of some hundred points, which any size suits, and elsewhere
+    `auto_tile_size`.
+
+    Parameters
+    ----------
+    n : int
+        Number of training points, at least 1.
+    dtype : {"float64", "float32"}
+        Precision.
+    may_calibrate : bool, default=False
+        Whether to calibrate the machine, if it isn't yet and fitting takes much longer than that.
+
+    Returns
+    -------
+    int
+        Tile size in [1, n].
+
+    Examples
+    --------
+    >>> choose_tile_size(500, "float64") == auto_tile_size(500, runtime.processors())
+    True
+    """
+    processors = runtime.processors()
+    usual = auto_tile_size(n, processors)
+    if n < _SMALLEST_SIMULATED:
+        return usual
+    # Small models never wait for this import.
+    from gprat.calibration import choice
+
+    return choice.choose_tile_size(
+        n, processors, str(np.dtype(dtype)), usual, may_calibrate=may_calibrate
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What an operation costs, known before it starts. Prints as a table.
@@ -105,6 +150,13 @@ class Plan:
         Tiles of the lower triangle, those on the diagonal included.
     n_tasks : int
         Tasks of the graph.
+    seconds : float or None
+        Predicted time; None where this machine is not calibrated (see `gprat.tune`).
+    critical_path_seconds : float or None
+        What the longest chain of tasks takes that wait for each other: no number of threads makes
+        it quicker. None likewise.
+    efficiency : float or None
+        The time that one thread takes, over that of all threads together, in (0, 1]. None likewise.
     flops : float
         Additions and multiplications.
     data_bytes : int
@@ -134,6 +186,9 @@ class Plan:
     tile_size: int
     n_tiles: int
     n_tasks: int
+    seconds: float | None
+    critical_path_seconds: float | None
+    efficiency: float | None
     flops: float
     data_bytes: int
     peak_bytes: int
@@ -186,10 +241,19 @@ class Plan:
             "operations": f"{self.flops:.3g} flop",
             "tiles": f"{self.n_tiles:,} of side {self.tile_size}, in {self.dtype}",
             "tasks": f"{self.n_tasks:,} on {_count(self.threads, 'thread')}",
+            "time": self._time(),
         }
         for name, value in rows.items():
             table.add_row(name, Text(value))
         return table
+
+    def _time(self) -> str:
+        if self.seconds is None or self.critical_path_seconds is None or self.efficiency is None:
+            return "unknown (see gprat.tune)"
+        return (
+            f"{_duration(self.seconds)}, at least {_duration(self.critical_path_seconds)} with any "
+            f"number of threads; efficiency {self.efficiency:.0%}"
+        )
 
 
 def plan(
@@ -204,12 +268,15 @@ def plan(
     dtype: npt.DTypeLike = "float64",
     tile_size: int | Literal["auto"] = "auto",
     memory: int | None = None,
+    calibrate: bool | None = None,
 ) -> Plan:
     """Say what an operation costs, without data and without doing it.
 
     Bytes, operations and tasks are counted from the loops of the core; the memory that is kept by
-    each thread is an estimate of a few MiB. Training takes as many evaluations as it needs, each
-    of which costs this much; restarts that run at the same time take that many times the memory.
+    each thread is an estimate of a few MiB. Time is that of a simulation of the very tasks that
+    would run, at the rates at which tasks of an RBF kernel were measured on this machine. Training
+    takes as many evaluations as it needs, each of which costs this much; restarts that run at the
+    same time take that many times the memory.
 
     Parameters
     ----------
@@ -237,6 +304,10 @@ def plan(
     memory : int, default=None
         Bytes that may be taken; None for what is available to this process now, by the kernel's
         estimate and the limits of its cgroups.
+    calibrate : bool, default=None
+        Whether to measure how fast this machine is, which takes a second or two, where that isn't
+        known yet; without it there is no prediction of times. None to do so where the operation
+        takes much longer; see `gprat.tune`.
 
     Returns
     -------
@@ -269,6 +340,7 @@ def plan(
     if n_hyperparameters is not None:
         parameters = _check_size(n_hyperparameters, "n_hyperparameters")
     precision = validation.check_dtype(dtype, None)
+    entry = _calibration(str(precision), size, calibrate)
     work = Work(
         operation,
         features,
@@ -278,11 +350,12 @@ def plan(
         runtime.threads() if threads is None else _check_size(threads, "threads"),
         runtime.processors(),
         precision.itemsize,
-        _TileSize(tile_size),
+        _TileSize(tile_size, size, precision),
     )
     budget = available_memory() if memory is None else _check_memory(memory)
     tile = work.tile_size_for(size)
     tiles_a_side = -(-size // tile)
+    forecast = _NO_FORECAST if entry is None else _forecast(work, size, entry.calibration)
     return Plan(
         what=operation.value,
         n=size,
@@ -295,6 +368,9 @@ def plan(
         tile_size=tile,
         n_tiles=tiles_a_side * (tiles_a_side + 1) // 2,
         n_tasks=work.tasks(size),
+        seconds=forecast[0],
+        critical_path_seconds=forecast[1],
+        efficiency=forecast[2],
         flops=work.flops(size),
         data_bytes=work.data_bytes(size),
         peak_bytes=work.peak_bytes(size),
@@ -303,19 +379,53 @@ def plan(
     )
 
 
-class _TileSize:
-    """The side of the tiles as a function of n."""
+_NO_FORECAST = (None, None, None)
 
-    def __init__(self, tile_size: int | Literal["auto"]) -> None:
+
+def _calibration(dtype: str, n: int, calibrate: bool | None) -> Entry | None:
+    """Return the calibration of this machine, if there is one or one is wanted."""
+    if calibrate is False:
+        return None
+    # Imported here: small models, which import this module, never wait for it.
+    from gprat.calibration import choice
+
+    if calibrate:
+        return choice.obtain(dtype, measure=True, asked=True)
+    return choice.obtain(dtype, measure=choice.is_worthwhile(n, runtime.processors()))
+
+
+def _forecast(work: Work, n: int, calibration: Calibration) -> tuple[float, float, float]:
+    """Return seconds, seconds of the critical path, and efficiency."""
+    from gprat.calibration.forecast import forecast
+
+    return forecast(work, n, calibration)
+
+
+class _TileSize:
+    """The side of the tiles as a function of n.
+
+    What a model of `chosen_for` points would take is looked up. For all other sizes, of which
+    there may be many, it is the rule of `auto_tile_size`.
+    """
+
+    def __init__(
+        self, tile_size: int | Literal["auto"], chosen_for: int, dtype: np.dtype[Any]
+    ) -> None:
         remedy = 'Pass the side of a tile, such as 256, or "auto".'
         self._fixed: int | None = None
         if not (isinstance(tile_size, str) and tile_size == "auto"):
             self._fixed = validation.check_positive_integer(tile_size, "tile_size", remedy)
         self._processors = runtime.processors()
+        self._chosen_for = chosen_for
+        self._chosen = chosen_for
+        if self._fixed is None:
+            self._chosen = choose_tile_size(chosen_for, dtype)
 
     def __call__(self, n: int) -> int:
         if self._fixed is not None:
             return min(n, self._fixed)
+        if n == self._chosen_for:
+            return self._chosen
         return auto_tile_size(n, self._processors)
 
 
@@ -365,6 +475,12 @@ def _check_memory(memory: Any) -> int:
     return validation.check_positive_integer(
         memory, "memory", "Pass bytes, such as 16 * 2**30 for 16 GiB, or None for what there is."
     )
+
+
+def _duration(seconds: float) -> str:
+    units = {"µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "days": 86400.0}
+    fitting = [name for name, unit in units.items() if seconds >= 1.5 * unit] or ["µs"]
+    return f"{seconds / units[fitting[-1]]:.3g} {fitting[-1]}"
 
 
 def _count(number: int, noun: str) -> str:

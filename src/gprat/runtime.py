@@ -157,6 +157,17 @@ def processors() -> int:
     return _runtime.default_threads()
 
 
+def is_whole_machine() -> bool:
+    """Tell whether a computation that is called here and now may use all processors.
+
+    Returns
+    -------
+    bool
+        False under a `limit` or a setting of fewer threads, and while the runtime is suspended.
+    """
+    return not _runtime.is_suspended() and threads() >= processors()
+
+
 @contextmanager
 def limit(threads: int) -> Iterator[None]:
     """Cap the number of threads of all computations inside a ``with`` block.

@@ -121,7 +121,8 @@ void add_likelihood_contraction(tasks::TaskGraph& graph, tasks::Rank rank,
     for (index_t i = 0; i < weights.layout.tiles(); ++i)
         for (index_t j = 0; j <= i; ++j, ++slot)
             graph.add(
-                {"contract", i, j, work::pairs(weights.layout.extent(i), weights.layout.extent(j)),
+                {"contract", i, j,
+                 work::pairs_of_tile(i, j, weights.layout.extent(i), weights.layout.extent(j)),
                  tasks::Unit::pairs},
                 rank, AccessList().add(weights.handle(i)).add(weights.handle(j)),
                 writes_of(c, i, j), [&c, i, j, slot] {

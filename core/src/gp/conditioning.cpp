@@ -90,7 +90,8 @@ template <class T>
 void add_assembly(tasks::TaskGraph& graph, const Problem<T>& problem, const CutOperand<T>& k) {
     for (index_t j = 0; j < k.blocks(); ++j)
         for (index_t i = std::max(j, k.blocks_before_cut()); i < k.blocks(); ++i)
-            graph.add({"assemble", i, j, work::pairs(k.block(i, j).rows, k.block(i, j).cols),
+            graph.add({"assemble", i, j,
+                       work::pairs_of_tile(i, j, k.block(i, j).rows, k.block(i, j).cols),
                        tasks::Unit::pairs},
                       CholeskyRanks::feed(j), {}, {k.handle(i, j)},
                       [&problem, row = k.begin(i), column = k.begin(j), block = k.block(i, j)] {

@@ -257,7 +257,8 @@ void add_predict_covariance(tasks::TaskGraph& graph, const Problem<T>& problem,
                 out.block(blocks.begin(p), blocks.begin(q), blocks.extent(p), blocks.extent(q));
             const auto mirror =
                 out.block(blocks.begin(q), blocks.begin(p), blocks.extent(q), blocks.extent(p));
-            graph.add({"covariance", p, q, work::gemm(tile, n)}, first_rank + p,
+            graph.add({"covariance", p, q, p == q ? work::syrk(tile, n) : work::gemm(tile, n)},
+                      first_rank + p,
                       AccessList()
                           .rows(columns[p], {0, layout.tiles()})
                           .rows(columns[q], {0, layout.tiles()})

@@ -15,6 +15,12 @@ void initialise() {
     if (scipy_openblas_get_num_threads() != 1) scipy_openblas_set_num_threads(1);
 }
 
+std::string name() {
+    std::string name = scipy_openblas_get_config();
+    if (packed::is_available()) name += ", packed AVX-512 products";
+    return name;
+}
+
 namespace {
 
 template <class T>
@@ -32,10 +38,6 @@ void scale(T factor, MatrixView<T> c, packed::Region region) {
         for (index_t i = region == packed::Region::lower ? j : 0; i < c.rows; ++i)
             c(i, j) = factor == T(0) ? T(0) : factor * c(i, j);
 }
-
-/// Up to so many right-hand sides are taken one by one: each reads the matrix once, as packing it
-/// would, and then writes nothing.
-constexpr index_t kFewVectors = 3;
 
 /// Column j of op(A). A row of op(A) is a column of its transpose.
 template <class T>

@@ -9,6 +9,7 @@
 extern "C" {
 int scipy_openblas_get_num_threads();
 void scipy_openblas_set_num_threads(int);
+char* scipy_openblas_get_config(void);
 
 #define GPRAT_DECLARE(T, letter)                                                                   \
     void scipy_##letter##gemm_(const char*, const char*, const int*, const int*, const int*,       \

@@ -8,6 +8,20 @@ namespace gprat {
 
 namespace {
 
+/// Few vectors are read and written at the speed of memory: their tasks go by names of their own.
+struct SolveNames {
+    const char* solve;
+    const char* solve_transposed;
+    const char* update;
+};
+
+template <class T>
+SolveNames names_for(const BlockOperand<T>& b) {
+    if (b.values.cols <= blas::kFewVectors)
+        return {"solve_vector", "solve_vector_transposed", "solve_vector_update"};
+    return {"solve", "solve_transposed", "solve_update"};
+}
+
 /// A few vectors are little work for one task, and much for those that wait for each other: the
 /// matrix is read by as many tasks as there are tiles, not by a few.
 template <class T>
@@ -23,10 +37,11 @@ void add_solve_lower(tasks::TaskGraph& graph, tasks::Rank rank, const TiledOpera
                      const BlockOperand<T>& b, index_t first) {
     const auto& matrix = l.matrix;
     const auto& layout = l.layout();
+    const auto names = names_for(b);
     for (index_t i = first; i < layout.tiles(); ++i) {
         const auto add_update = [&](TileRange k) {
-            graph.add({"solve_update", i, k.first, work::gemm(b.row(i), matrix.row(i, k).cols)},
-                      rank, AccessList().row(l, i, k).rows(b, k), AccessList().add(b.handle(i)),
+            graph.add({names.update, i, k.first, work::gemm(b.row(i), matrix.row(i, k).cols)}, rank,
+                      AccessList().row(l, i, k).rows(b, k), AccessList().add(b.handle(i)),
                       [&matrix, b, i, k] {
                           blas::gemm(blas::Op::none, blas::Op::none, T(-1), matrix.row(i, k),
                                      b.rows(k), T(1), b.row(i));
@@ -37,7 +52,7 @@ void add_solve_lower(tasks::TaskGraph& graph, tasks::Rank rank, const TiledOpera
         } else {
             for_each_update(layout, first, i, add_update);
         }
-        graph.add({"solve", i, i, work::triangle(layout.extent(i), b.row(i))}, rank,
+        graph.add({names.solve, i, i, work::triangle(layout.extent(i), b.row(i))}, rank,
                   {l.handle(i, i)}, {b.handle(i)}, [&matrix, b, i] {
                       blas::trsm(blas::Side::left, blas::Op::none, T(1), matrix.tile(i, i),
                                  b.row(i));
@@ -51,15 +66,16 @@ void add_solve_lower_transposed(tasks::TaskGraph& graph, tasks::Rank rank, const
                                 const BlockOperand<T>& b) {
     const auto& matrix = l.matrix;
     const auto& layout = l.layout();
+    const auto names = names_for(b);
     const index_t group = is_cut_finely(layout, b) ? 1 : layout.tiles_per_strip();
     for (index_t k = layout.tiles() - 1; k >= 0; --k) {
-        graph.add({"solve_transposed", k, k, work::triangle(layout.extent(k), b.row(k))}, rank,
+        graph.add({names.solve_transposed, k, k, work::triangle(layout.extent(k), b.row(k))}, rank,
                   {l.handle(k, k)}, {b.handle(k)}, [&matrix, b, k] {
                       blas::trsm(blas::Side::left, blas::Op::transpose, T(1), matrix.tile(k, k),
                                  b.row(k));
                   });
         for_each_group(0, k, group, [&](TileRange i) {
-            graph.add({"solve_update", k, i.first, work::gemm(b.rows(i), layout.extent(k))}, rank,
+            graph.add({names.update, k, i.first, work::gemm(b.rows(i), layout.extent(k))}, rank,
                       AccessList().row(l, k, i).add(b.handle(k)), AccessList().rows(b, i),
                       [&matrix, b, k, i] {
                           blas::gemm(blas::Op::transpose, blas::Op::none, T(-1), matrix.row(k, i),

@@ -52,7 +52,7 @@ struct TaskGraph::Scheduler {
           arena(workers > 1 ? lease.pool()->arena(workers) : nullptr),
           ready(workers),
           work_done(static_cast<std::size_t>(workers)),
-          observer(current_observer()),
+          observer(options.observer ? options.observer : current_observer()),
           graph(observer ? observer->graph_created(workers) : 0),
           next_poll(Clock::now() + kPollInterval) {}
 

@@ -24,7 +24,7 @@ from gprat.exceptions import (
 )
 from gprat.kernels import Instruction, Program, PythonProgram
 from gprat.noise import IntArray
-from gprat.planning import auto_tile_size
+from gprat.planning import choose_tile_size
 
 __all__ = ["CpuEngine", "CpuPosterior"]
 
@@ -126,7 +126,7 @@ class CpuEngine:
                 matrix,
                 np.array([jitter]),
                 Z,
-                auto_tile_size(matrix.shape[0], runtime.processors()),
+                choose_tile_size(matrix.shape[0], matrix.dtype),
                 threads,
             )
         except _core.NotPositiveDefinite as failure:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from gprat import _validation as validation
 from gprat._validation import FloatArray
+from gprat.gp.planning import Planning
 from gprat.gp.prediction import Prediction
 from gprat.gp.state import NoiseBounds
 from gprat.gp.storage import Storage
@@ -24,7 +25,7 @@ __all__ = ["GP"]
 
 
 @saveable("GP")
-class GP(Training, Prediction, Updating, Storage):
+class GP(Training, Prediction, Updating, Planning, Storage):
     """Exact Gaussian process regression.
 
     The targets are y = m(X) + f(X) + e with a mean function m, f ~ GP(0, k) and independent
@@ -73,7 +74,9 @@ class GP(Training, Prediction, Updating, Storage):
         What training maximises, together with the priors.
     tile_size : int or "auto", default="auto"
         Side of the tiles that the covariance matrix is cut into, at least 1. For one tile size,
-        results are bitwise the same for any number of threads.
+        results are bitwise the same for any number of threads. "auto" for the best by a simulation
+        at this machine's rates, which a model of many thousand rows measures if they aren't known
+        yet (see `gprat.tune`); the attribute `tile_size` tells it.
     threads : int, default=None
         The most threads for this model; None for all that the runtime has.
     dtype : numpy.float64 or numpy.float32, default=None

@@ -9,13 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gprat import _validation as validation
-from gprat import runtime
 from gprat._validation import Float64Array, FloatArray
 from gprat.engines.base import Engine, Problem
 from gprat.engines.calls import ensure_samples_fit
 from gprat.exceptions import InvalidInputError, JitterWarning, NotPositiveDefiniteError
 from gprat.gp.state import ModelState
-from gprat.planning import auto_tile_size
+from gprat.planning import choose_tile_size
 
 __all__ = ["Prediction", "color_matrix"]
 
@@ -356,7 +355,7 @@ class Prediction(ModelState):
             (),
             self._hyperparameters.program,
             noise,
-            auto_tile_size(m, runtime.processors()),
+            choose_tile_size(m, self._dtype),
             self._threads,
             self._memory_limit,
         )

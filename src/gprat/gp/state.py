@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from gprat import _validation as validation
-from gprat import runtime
 from gprat._hyperparameters import Hyperparameters
 from gprat._validation import Float64Array, FloatArray
 from gprat.engines.base import Objective, Posterior, Problem
@@ -24,7 +23,7 @@ from gprat.kernels.python_program import copy_compiled
 from gprat.means import MeanLike, as_mean
 from gprat.noise import make_noise
 from gprat.optimize.adam import Moments
-from gprat.planning import auto_tile_size
+from gprat.planning import choose_tile_size
 from gprat.priors import Distribution, Priors, as_priors
 
 __all__ = ["OBJECTIVES", "ModelState", "NoiseBounds", "finite_bounds"]
@@ -76,7 +75,7 @@ class ModelState:
         self._threads = _check_threads(threads)
         self._memory_limit = _check_memory_limit(memory_limit)
         self._tile_size_is_automatic = isinstance(tile_size, str)
-        self._tile_size = _resolve_tile_size(tile_size, n)
+        self._tile_size = _resolve_tile_size(tile_size, n, self._dtype)
         self._objective = _check_objective(objective)
         self._mean_as_given = mean
         self._mean = as_mean(mean)
@@ -336,7 +335,7 @@ def _check_memory_limit(memory_limit: int | None) -> int | None:
     return validation.check_positive_integer(memory_limit, "memory_limit", _MEMORY_REMEDY)
 
 
-def _resolve_tile_size(tile_size: int | Literal["auto"], n: int) -> int:
+def _resolve_tile_size(tile_size: int | Literal["auto"], n: int, dtype: np.dtype[Any]) -> int:
     if isinstance(tile_size, str) and tile_size == "auto":
-        return auto_tile_size(n, runtime.processors())
+        return choose_tile_size(n, dtype, may_calibrate=True)
     return validation.check_positive_integer(tile_size, "tile_size", _TILE_REMEDY)

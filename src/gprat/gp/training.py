@@ -35,7 +35,7 @@ from gprat.optimize.report import TrainingReport
 from gprat.optimize.task import TrainingTask, add_tasks
 from gprat.optimize.train import TrainingInterrupted, train
 from gprat.optimize.warm_start import default_schedule
-from gprat.planning import auto_tile_size
+from gprat.planning import choose_tile_size
 from gprat.priors import positions_of
 
 __all__ = ["Training"]
@@ -341,7 +341,7 @@ class Training(Likelihood):
             data, start = data.select(rows), start.select(rows)
             tile_size = min(tile_size, len(rows))
             if self._tile_size_is_automatic:
-                tile_size = auto_tile_size(len(rows), runtime.processors())
+                tile_size = choose_tile_size(len(rows), self._dtype)
         allowed = self._threads if threads is None else threads
 
         def objective(theta: Float64Array) -> tuple[float, Float64Array]:

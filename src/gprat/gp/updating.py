@@ -10,14 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from gprat import _validation as validation
-from gprat import runtime
 from gprat._validation import FloatArray
 from gprat.engines.base import Posterior, Problem
 from gprat.exceptions import InvalidInputError
 from gprat.gp.data import Data
 from gprat.gp.state import ModelState
 from gprat.noise import Noise
-from gprat.planning import auto_tile_size
+from gprat.planning import choose_tile_size
 
 __all__ = ["Updating"]
 
@@ -161,7 +160,7 @@ class Updating(ModelState):
         hyperparameters = replace(self._hyperparameters, noise=noise)
         tile_size, posterior = self._tile_size, self._posterior
         if self._tile_size_is_automatic:
-            tile_size = auto_tile_size(n, runtime.processors())
+            tile_size = choose_tile_size(n, self._dtype)
         if posterior is not None:
             problem = data.problem(
                 hyperparameters, min(tile_size, n), self._threads, self._memory_limit

@@ -14,7 +14,7 @@ from gprat.simulation.tasks import TaskList
 
 __all__ = ["Machine", "ModelMachine"]
 
-_PAIRS = frozenset({"assemble", "cross_covariance", "contract"})
+_PAIRS = frozenset({"assemble", "cross_covariance", "contract", "mean"})
 _TRIANGLES = frozenset(
     {"trsm", "syrk", "inverse_trsm", "inverse_trmm", "gram_trmm", "gram_syrk", "solve"}
 )

@@ -92,8 +92,8 @@ class TaskList:
         Examples
         --------
         >>> tasks = record_tasks("fit", 300, tile_size=100)
-        >>> tasks.sum_by_kind(tasks.work)["assemble"]  # diagonal tiles are assembled whole
-        60000.0
+        >>> tasks.sum_by_kind(tasks.work)["assemble"]  # 300·301/2
+        45150.0
         """
         sums = np.bincount(self.kind, weights=values, minlength=len(self.names))
         return dict(zip(self.names, sums.tolist(), strict=True))
@@ -110,6 +110,7 @@ def record_tasks(
     tile_size: int,
     dtype: npt.DTypeLike = "float64",
     threads: int = 1,
+    processors: int | None = None,
 ) -> TaskList:
     """Write down the tasks of an operation, by the loops that would run them.
 
@@ -134,8 +135,11 @@ def record_tasks(
     dtype : {"float64", "float32"}, default="float64"
         Precision.
     threads : int, default=1
-        Processors of the machine, and threads that compute: variances are found in blocks of test
-        points, and both numbers tell how many and how wide.
+        Threads that compute: variances are found in blocks of test points, so many and one more at
+        a time.
+    processors : int, default=None
+        Processors of the machine, which tell how wide those blocks are; None for as many as
+        threads.
 
     Returns
     -------
@@ -166,9 +170,18 @@ def record_tasks(
     parameters = check_size(n_hyperparameters, "n_hyperparameters")
     tile = min(size, check_size(tile_size, "tile_size"))
     workers = check_threads(threads)
+    available = workers if processors is None else check_threads(processors)
     itemsize = validation.check_dtype(dtype, None).itemsize
     work = Work(
-        operation, features, points, outputs, parameters, workers, workers, itemsize, lambda _: tile
+        operation,
+        features,
+        points,
+        outputs,
+        parameters,
+        workers,
+        available,
+        itemsize,
+        lambda _: tile,
     )
     _check_count(work.tasks(size), tile)
     columns = _core.record_tasks(
@@ -176,7 +189,7 @@ def record_tasks(
         [size, features, points, outputs, parameters, tile],
         itemsize,
         workers,
-        workers,
+        available,
     )
     return TaskList(operation.value, size, points, tile, itemsize, *columns)
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <type_traits>
 
 #include "gprat/types.hpp"
@@ -17,6 +18,14 @@ enum class Side { left, right };
 /// Holds the underlying library to one thread: the parallelism is between tiles, not within.
 /// Further calls do nothing.
 void initialise();
+
+/// The library, its version, and the instruction set that it has chosen on this processor; our own
+/// product too, where it is in use.
+std::string name();
+
+/// Up to so many right-hand sides are taken one by one: each reads the matrix once, as packing it
+/// would, and then writes nothing.
+inline constexpr index_t kFewVectors = 3;
 
 /// An operand that is only read: T is deduced from the operand that is written.
 template <class T>

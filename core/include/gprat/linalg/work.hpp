@@ -38,4 +38,9 @@ inline double pairs(index_t rows, index_t columns) {
     return product(rows, columns);
 }
 
+/// The same for tile (i, j) of a symmetric matrix: of those on the diagonal, a triangle is needed.
+inline double pairs_of_tile(index_t i, index_t j, index_t rows, index_t columns) {
+    return i == j ? 0.5 * pairs(rows, columns + 1) : pairs(rows, columns);
+}
+
 }  // namespace gprat::work

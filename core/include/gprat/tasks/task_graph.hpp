@@ -33,6 +33,8 @@ struct RunOptions {
     int threads = 0;  ///< at most this many workers; 0: all of the runtime
     /// Called now and then on the thread that adds and runs; true cancels the graph.
     std::function<bool()> should_cancel = {};
+    /// Told of this graph's tasks in place of the observer of all graphs.
+    std::shared_ptr<Observer> observer = nullptr;
     /// Where the graph is written down instead of being run; null: it is run.
     Recording* recording = nullptr;
     /// Called as often as `should_cancel`, just before, and at the end.

@@ -1,0 +1,96 @@
+"""How long an operation will take on this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from gprat._costs import Operation, Work
+from gprat.calibration.machine import CalibratedMachine
+from gprat.calibration.table import Calibration
+from gprat.simulation.simulate import run
+from gprat.simulation.tasks import record_tasks
+
+__all__ = ["forecast"]
+
+# Tasks that are simulated in a fraction of a second. Larger graphs are scaled up from those with
+# fewer tiles of the same size: they have the same rates.
+_MOST_TASKS = 200_000
+_LARGEST_N = 1_000_000
+# Measured: what Python and the border to the core take for a call.
+_SECONDS_PER_CALL = 60e-6
+# Less work is done by the calling thread alone (problem.hpp).
+_FLOPS_WORTH_WORKERS = 5e6
+# Freed memory is kept up to this size for the next evaluation (page_cache.hpp).
+_KEPT_BYTES = 1 << 30
+
+
+def forecast(work: Work, n: int, calibration: Calibration) -> tuple[float, float, float]:
+    """Say how long an operation takes.
+
+    Parameters
+    ----------
+    work : Work
+        The operation.
+    n : int
+        Number of training points.
+    calibration : Calibration
+        Rates of this machine.
+
+    Returns
+    -------
+    seconds : float
+        Time of the operation.
+    critical_path_seconds : float
+        Time of its longest chain of tasks.
+    efficiency : float
+        Time of one thread over that of all threads together, in (0, 1].
+    """
+    simulated, size = _simulated(work, n)
+    threads = work.threads if _flops_that_count(work, n) >= _FLOPS_WORTH_WORKERS else 1
+    machine = CalibratedMachine(calibration, d=work.d, inline=threads == 1)
+    tasks = record_tasks(
+        work.operation.value,
+        size,
+        work.d,
+        simulated.m,
+        n_outputs=work.k,
+        n_hyperparameters=work.p,
+        tile_size=simulated.tile_size_for(size),
+        dtype=calibration.identity.dtype,
+        threads=threads,
+        processors=work.processors,
+    )
+    simulation = run(tasks, machine, threads)
+    seconds = simulation.makespan * (work.flops(n) / simulated.flops(size))
+    critical = min(simulation.critical_path_seconds * (n / size), seconds)
+    overhead = _SECONDS_PER_CALL + _fresh_bytes(work, n) / calibration.first_touch
+    efficiency = min(1.0, simulation.efficiency) * threads / work.threads
+    return seconds + overhead, critical, efficiency
+
+
+def _simulated(work: Work, n: int) -> tuple[Work, int]:
+    """Return the largest operation up to this one that can be simulated, with its size."""
+    tile = work.tile_size_for(n)
+
+    def shrunk(size: int) -> Work:
+        m = max(1, work.m * size // n) if work.m else 0
+        return dataclasses.replace(work, m=m, tile_size_for=lambda _: min(tile, size))
+
+    def is_simulated(size: int) -> bool:
+        return size <= _LARGEST_N and shrunk(size).tasks(size) <= _MOST_TASKS
+
+    low, high = (n, n + 1) if is_simulated(n) else (1, n)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if is_simulated(middle) else (low, middle)
+    return shrunk(low), low
+
+
+def _flops_that_count(work: Work, n: int) -> float:
+    return float(n) ** 3 if work.operation is Operation.FIT else work.flops(n)
+
+
+def _fresh_bytes(work: Work, n: int) -> int:
+    """Return how much memory the system clears: evaluations one after the other reuse theirs."""
+    peak = work.peak_bytes(n)
+    return 0 if work.operation is Operation.FIT and peak <= _KEPT_BYTES else peak
