@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import cast
 
 from gprat._costs import Operation, Work
 from gprat.calibration.machine import CalibratedMachine
 from gprat.calibration.table import Calibration
 from gprat.simulation.simulate import run
-from gprat.simulation.tasks import record_tasks
+from gprat.simulation.tasks import OperationName, record_tasks
 
 __all__ = ["forecast"]
 
@@ -49,7 +50,7 @@ def forecast(work: Work, n: int, calibration: Calibration) -> tuple[float, float
     threads = work.threads if _flops_that_count(work, n) >= _FLOPS_WORTH_WORKERS else 1
     machine = CalibratedMachine(calibration, d=work.d, inline=threads == 1)
     tasks = record_tasks(
-        work.operation.value,
+        cast(OperationName, work.operation.value),
         size,
         work.d,
         simulated.m,
