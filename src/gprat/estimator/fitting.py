@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import warnings
+from functools import cache
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -46,8 +48,6 @@ class Fitting(EstimatorState):
     memory_limit: int | None
 
     _parameter_constraints: ClassVar[dict[str, Any]]
-    # Of the parameters that have constraints.
-    _defaults: ClassVar[dict[str, Any]]
 
     def fit(self: _Self, X: Any, y: Any, **unsupported: Any) -> _Self:
         """Fit the model: learn hyperparameters, then condition on the data.
@@ -110,13 +110,14 @@ class Fitting(EstimatorState):
 
     def _check_parameters(self) -> None:
         """Check what is not a default, by scikit-learn's means."""
+        kind: Any = type(self)
         changed = {
             name: value
-            for name, default in self._defaults.items()
+            for name, default in _defaults_of(kind).items()
             if (value := getattr(self, name)) is not default
         }
         validate_parameter_constraints(
-            self._parameter_constraints, changed, caller_name=type(self).__name__
+            self._parameter_constraints, changed, caller_name=kind.__name__
         )
 
     def _check_data(self, X: Any, y: Any) -> tuple[Any, Float64Array]:
@@ -323,6 +324,13 @@ class _Explained:
                 error.row,
                 error.near_duplicates,
             ) from None
+
+
+@cache
+def _defaults_of(kind: type[Any]) -> dict[str, Any]:
+    """Return the defaults of the parameters that have constraints."""
+    parameters = inspect.signature(kind).parameters
+    return {name: parameters[name].default for name in kind._parameter_constraints}
 
 
 def _is_plain(X: Any, y: Any) -> bool:

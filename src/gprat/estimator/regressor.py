@@ -152,19 +152,6 @@ class GaussianProcessRegressor(
         "noise": [Interval(Real, 0, None, closed="neither"), None],
     }
 
-    _defaults: ClassVar[dict[str, Any]] = {
-        "kernel": None,
-        "alpha": 1e-10,
-        "optimizer": "fmin_l_bfgs_b",
-        "n_restarts_optimizer": 0,
-        "normalize_y": False,
-        "copy_X_train": True,
-        "n_targets": None,
-        "random_state": None,
-        "nan_policy": "raise",
-        "noise": None,
-    }
-
     def __init__(
         self,
         kernel: Kernel | None = None,
