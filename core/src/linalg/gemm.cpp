@@ -79,35 +79,44 @@ struct Range {
     index_t last;
 };
 
-/// The memory that is read next, to be asked for meanwhile: two runs, one after the other.
+/// The memory that is read next, to be asked for meanwhile: two blocks, one after the other.
 class Upcoming {
 public:
-    /// A block that is not one run of memory is left out.
     template <class T>
     void add(const Operand<T>& block) {
         const auto& stored = block.stored;
-        if (stored.ld != stored.rows) return;
-        const auto* begin = reinterpret_cast<const char*>(stored.data);
-        first_ = std::exchange(second_, {begin, begin + stored.rows * stored.cols * sizeof(T)});
+        const bool is_one_run = stored.ld == stored.rows;
+        const index_t runs = is_one_run ? 1 : stored.cols;
+        const auto bytes = [](index_t entries) { return entries * index_t{sizeof(T)}; };
+        first_ = std::exchange(
+            second_, {reinterpret_cast<const char*>(stored.data),
+                      bytes(stored.rows) * (is_one_run ? stored.cols : 1), bytes(stored.ld), runs});
     }
 
-    /// The share of a product over `depth` inner indices.
+    /// The share of a product over `depth` inner indices: of one run of memory, and if it is
+    /// shorter, what follows it.
     Ahead take(index_t depth) {
-        if (first_.begin >= first_.end) first_ = std::exchange(second_, {});
-        if (first_.begin >= first_.end) return {reinterpret_cast<const char*>(this), 0};
-        const Ahead share{first_.begin, kLine};
-        first_.begin += depth / kIndicesPerLine * kLine;
+        if (first_.runs == 0) first_ = std::exchange(second_, {});
+        if (first_.runs == 0) return {reinterpret_cast<const char*>(this), 0};
+        const Ahead share{first_.begin + first_.asked, kLine};
+        first_.asked += depth / kIndicesPerLine * kLine;
+        if (first_.asked >= first_.length) {
+            first_.asked = 0;
+            first_.begin += first_.stride;
+            --first_.runs;
+        }
         return share;
     }
 
 private:
-    struct Run {
+    struct Runs {
         const char* begin = nullptr;
-        const char* end = nullptr;
+        index_t length = 0, stride = 0, runs = 0;
+        index_t asked = 0;  ///< of the run that begins at `begin`
     };
     static constexpr index_t kLine = 64;
 
-    Run first_, second_;
+    Runs first_, second_;
 };
 
 /// C := β·C + α·A·B. Only the inner indices `inner(i, j)` contribute where the panels that begin
