@@ -107,7 +107,8 @@ void copy_transposed(MatrixView<const T> source, Region region, MatrixView<T> ta
         for (index_t row = region == Region::lower ? column : 0; row < source.rows; row += side)
             for (index_t r = row; r < std::min(row + side, source.rows); ++r) {
                 const index_t end = std::min(column + side, source.cols);
-                for (index_t c = column; c < (region == Region::lower ? std::min(end, r) : end); ++c)
+                for (index_t c = column; c < (region == Region::lower ? std::min(end, r) : end);
+                     ++c)
                     target(c, r) = source(r, c);
             }
 }
@@ -301,7 +302,7 @@ void add_predict_covariance(tasks::TaskGraph& graph, const Problem<T>& problem,
                                        TestPoints<T>, T*, T*, const VarianceWorkspace<T>&);      \
     template void add_predict_covariance(tasks::TaskGraph&, const Problem<T>&,                   \
                                          const Conditioning<T>&, const ConditioningOperands<T>&, \
-                                         TestPoints<T>, T*, T*, const ColumnBuffer<T>&,                \
+                                         TestPoints<T>, T*, T*, const ColumnBuffer<T>&,          \
                                          const TrendWorkspace<T>&);
 GPRAT_INSTANTIATE(float)
 GPRAT_INSTANTIATE(double)

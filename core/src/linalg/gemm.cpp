@@ -73,6 +73,14 @@ private:
     index_t ld_;
 };
 
+/// A right operand that is stored by columns.
+template <class T>
+struct StoredColumns {
+    MatrixView<const T> stored;
+
+    ColumnPanel<T> at(index_t j, index_t p, index_t) const { return {&stored(p, j), stored.ld}; }
+};
+
 /// Inner indices.
 struct Range {
     index_t first;
@@ -122,8 +130,8 @@ private:
 /// C := β·C + α·A·B. Only the inner indices `inner(i, j)` contribute where the panels that begin
 /// at row i and column j meet. Of Region::lower, `diagonal` is the row of C where the diagonal
 /// enters.
-template <class T, class Inner>
-void multiply_panels(const Panels<T>& a, const Panels<T>& b, Inner inner, T alpha, T beta,
+template <class T, class Right, class Inner>
+void multiply_panels(const Panels<T>& a, const Right& b, Inner inner, T alpha, T beta,
                      MatrixView<T> c, Upcoming upcoming = {}, Region region = Region::full,
                      index_t diagonal = 0) {
     for (index_t j = 0; j < c.cols; j += kColumns)
@@ -314,15 +322,32 @@ bool is_available() {
 
 namespace {
 
-/// Whether the kernel can read this operand's panels of `unit` rows where they are stored: whole
-/// ones, at the beginning of lines, with a step that spreads them over the sets of a cache.
+/// Whether a panel is spread over the sets of a cache where it is stored.
 template <class T>
-bool can_stay_in_place(const Operand<T>& a, index_t unit) {
-    constexpr std::uintptr_t line = 64, crowded = 1024;
+bool is_spread(const MatrixView<const T>& stored) {
+    constexpr index_t crowded = 1024 / sizeof(T);
+    return stored.ld % crowded != 0;
+}
+
+/// Whether the kernel can read this operand's panels of `unit` rows where they are stored: whole
+/// ones, at the beginning of lines.
+template <class T>
+bool can_stay_by_rows(const Operand<T>& a, index_t unit) {
+    constexpr std::uintptr_t line = 64;
     const auto step = static_cast<std::uintptr_t>(a.stored.ld) * sizeof(T);
     const auto begin = reinterpret_cast<std::uintptr_t>(a.stored.data);
     return !a.is_transposed() && a.rows() % unit == 0 && begin % line == 0 && step % line == 0 &&
-           step % crowded != 0;
+           is_spread(a.stored);
+}
+
+/// Where the right operand of a product is read.
+enum class Place { packed, by_rows, by_columns };
+
+template <class T>
+Place place_of_right(const Operand<T>& b) {
+    if (can_stay_by_rows(b.transposed(), kColumns)) return Place::by_rows;
+    const bool by_columns = !b.is_transposed() && b.cols() % kColumns == 0 && is_spread(b.stored);
+    return by_columns ? Place::by_columns : Place::packed;
 }
 
 /// C := β·C + α·A·B, block by block.
@@ -344,23 +369,26 @@ private:
     /// Adds inner indices [p, p + depth) to columns [j, j + columns) of C.
     void add(index_t j, index_t columns, index_t p, index_t depth) const {
         const index_t first_row = region_ == Region::full ? 0 : j / row_step_ * row_step_;
-        const index_t group = b_stays_ ? columns : kGroup;
+        const index_t group = b_place_ == Place::by_rows ? columns : kGroup;
         for (index_t i = first_row; i < c_.rows; i += row_step_) {
             const index_t rows = std::min(row_step_, c_.rows - i);
             const auto left = panels_of_a(i, rows, p, depth);
             for (index_t g = 0; g < columns; g += group) {
-                const index_t width = std::min(group, columns - g);
-                const auto right = panels_of_b(j, g, width, p, depth, i == first_row);
+                const index_t width = std::min(group, columns - g), rest = columns - g - width;
+                const auto b = b_.block(p, j + g, depth, width);
+                T* const packed = packed_.right + g * depth;
+                if (b_place_ == Place::packed && i == first_row) pack_right(b, packed, depth);
                 Upcoming upcoming;
-                if (i == first_row && g + width < columns)
-                    upcoming.add(
-                        b_.block(p, j + g + width, depth, std::min(group, columns - g - width)));
+                if (i == first_row && rest > 0)
+                    upcoming.add(b_.block(p, j + g + width, depth, std::min(group, rest)));
                 else if (i + rows == c_.rows)
                     add_next(upcoming, j, columns, p + depth);
-                multiply_panels<T>(
-                    left, right, [=](index_t, index_t) { return Range{0, depth}; }, alpha_,
-                    p == 0 ? beta_ : T(1), c_.block(i, j + g, rows, width), upcoming, region_,
-                    j + g - i);
+                with_right(b, packed, [&](const auto& right) {
+                    multiply_panels<T>(
+                        left, right, [=](index_t, index_t) { return Range{0, depth}; }, alpha_,
+                        p == 0 ? beta_ : T(1), c_.block(i, j + g, rows, width), upcoming, region_,
+                        j + g - i);
+                });
             }
         }
     }
@@ -372,13 +400,15 @@ private:
         return Panels<T>::packed(packed_.left, depth);
     }
 
-    /// Columns [j + g, j + g + width), which stay packed until the next inner indices come.
-    Panels<T> panels_of_b(index_t j, index_t g, index_t width, index_t p, index_t depth,
-                          bool is_first) const {
-        const auto block = b_.block(p, j + g, depth, width);
-        if (b_stays_) return Panels<T>::stored(block.stored.data, block.stored.ld);
-        if (is_first) pack_right(block, packed_.right + g * depth, depth);
-        return Panels<T>::packed(packed_.right + g * depth, depth);
+    /// Calls f with the panels of a block of B.
+    template <class F>
+    void with_right(const Operand<T>& block, const T* packed, F&& f) const {
+        if (b_place_ == Place::by_columns)
+            f(StoredColumns<T>{block.stored});
+        else if (b_place_ == Place::by_rows)
+            f(Panels<T>::stored(block.stored.data, block.stored.ld));
+        else
+            f(Panels<T>::packed(packed, block.rows()));
     }
 
     void add_next(Upcoming& upcoming, index_t j, index_t columns, index_t p) const {
@@ -392,12 +422,12 @@ private:
     T alpha_, beta_;
     MatrixView<T> c_;
     Region region_;
-    bool a_stays_ = can_stay_in_place(a_, Register<T>::lanes);
-    bool b_stays_ = can_stay_in_place(b_.transposed(), kColumns);
+    bool a_stays_ = can_stay_by_rows(a_, Register<T>::lanes);
+    Place b_place_ = place_of_right(b_);
     index_t depth_step_ = balanced_part(a_.cols(), kInner, 8);
     index_t row_step_ = balanced_part(c_.rows, kBlockRows<T>, kRows<T>);
     index_t column_step_ = balanced_part(c_.cols, kBlockColumns, kGroup);
-    Workspace<T> packed_ = workspace<T>(row_step_ * depth_step_, column_step_ * depth_step_);
+    Workspace<T> packed_ = workspace<T>(row_step_ * depth_step_, column_step_* depth_step_);
 };
 
 }  // namespace

@@ -36,12 +36,25 @@ struct Accumulator {
     typename Register<T>::aligned_type column[kColumns][V];
 };
 
-/// A panel of an operand: `step` entries from one inner index to the next. Packed panels have
-/// their width as step; an operand can also be read where it is stored.
+/// A panel of an operand, whose entries of one inner index are adjacent, `step` from those of the
+/// next. Packed panels have their width as step; others are read where they are stored.
 template <class T>
 struct Panel {
     const T* data;
     index_t step;
+
+    GPRAT_AVX512_INLINE const T& operator[](index_t j) const { return data[j]; }
+    GPRAT_AVX512_INLINE void advance() { data += step; }
+};
+
+/// A panel of a right operand that is stored by columns, `ld` apart.
+template <class T>
+struct ColumnPanel {
+    const T* data;
+    index_t ld;
+
+    GPRAT_AVX512_INLINE const T& operator[](index_t j) const { return data[j * ld]; }
+    GPRAT_AVX512_INLINE void advance() { ++data; }
 };
 
 /// Lines of memory to ask for while a product is computed, one every few inner indices, so that
@@ -54,8 +67,8 @@ struct Ahead {
 inline constexpr index_t kIndicesPerLine = 4;
 
 /// Adds A·B for the next inner index of a panel of A, V registers high, and a panel of B.
-template <class T, int V>
-GPRAT_AVX512_INLINE void add_product(Accumulator<T, V>& sum, Panel<T>& a, Panel<T>& b) {
+template <class T, int V, class Right>
+GPRAT_AVX512_INLINE void add_product(Accumulator<T, V>& sum, Panel<T>& a, Right& b) {
     using Vector = typename Register<T>::aligned_type;
     Vector left[V];
 #pragma GCC unroll 3
@@ -64,30 +77,30 @@ GPRAT_AVX512_INLINE void add_product(Accumulator<T, V>& sum, Panel<T>& a, Panel<
 #pragma GCC unroll 8
     for (int j = 0; j < kColumns; ++j)
 #pragma GCC unroll 3
-        for (int v = 0; v < V; ++v) sum.column[j][v] += left[v] * b.data[j];
-    a.data += a.step;
-    b.data += b.step;
+        for (int v = 0; v < V; ++v) sum.column[j][v] += left[v] * b[j];
+    a.advance();
+    b.advance();
 }
 
 /// The same for the next `depth` inner indices.
-template <class T, int V>
-GPRAT_AVX512_INLINE void add_products(Accumulator<T, V>& sum, index_t depth, Panel<T>& a,
-                                      Panel<T>& b, Ahead& ahead) {
+template <class T, int V, class Right>
+GPRAT_AVX512_INLINE void add_products(Accumulator<T, V>& sum, index_t depth, Panel<T>& a, Right& b,
+                                      Ahead& ahead) {
     index_t p = 0;
     for (; p + kIndicesPerLine <= depth; p += kIndicesPerLine) {
         __builtin_prefetch(ahead.line, 0, 2);
         ahead.line += ahead.step;
 #pragma GCC unroll 4
-        for (index_t q = 0; q < kIndicesPerLine; ++q) add_product<T, V>(sum, a, b);
+        for (index_t q = 0; q < kIndicesPerLine; ++q) add_product(sum, a, b);
     }
-    for (; p < depth; ++p) add_product<T, V>(sum, a, b);
+    for (; p < depth; ++p) add_product(sum, a, b);
 }
 
 /// Returns A·B for a panel of A, V registers high, and a panel of B.
-template <class T, int V>
-GPRAT_AVX512_INLINE Accumulator<T, V> multiply(index_t depth, Panel<T> a, Panel<T> b, Ahead ahead) {
+template <class T, int V, class Right>
+GPRAT_AVX512_INLINE Accumulator<T, V> multiply(index_t depth, Panel<T> a, Right b, Ahead ahead) {
     Accumulator<T, V> sum{};
-    add_products<T, V>(sum, depth, a, b, ahead);
+    add_products(sum, depth, a, b, ahead);
     return sum;
 }
 
@@ -100,8 +113,8 @@ struct Clip {
 };
 
 /// C := β·C + α·A·B for one pair of panels and a whole block of C.
-template <class T, int V>
-GPRAT_AVX512 void update_block(index_t depth, Panel<T> a, Panel<T> b, T alpha, T beta, T* c,
+template <class T, int V, class Right>
+GPRAT_AVX512 void update_block(index_t depth, Panel<T> a, Right b, T alpha, T beta, T* c,
                                index_t ld, Ahead ahead) {
     using Vector = typename Register<T>::type;
     constexpr index_t lanes = Register<T>::lanes;
@@ -109,7 +122,7 @@ GPRAT_AVX512 void update_block(index_t depth, Panel<T> a, Panel<T> b, T alpha, T
     // The block of C is asked for shortly before it is needed: earlier, the panels would drive it
     // out of the first-level cache again.
     const index_t last = std::min<index_t>(depth, 48);
-    add_products<T, V>(sum, depth - last, a, b, ahead);
+    add_products(sum, depth - last, a, b, ahead);
 #pragma GCC unroll 8
     for (int j = 0; j < kColumns; ++j)
 #pragma GCC unroll 3
@@ -117,7 +130,7 @@ GPRAT_AVX512 void update_block(index_t depth, Panel<T> a, Panel<T> b, T alpha, T
     // Makes the compiler forget these addresses: kept for the write-back, they would take
     // registers from the product.
     asm("" : "+r"(c));
-    add_products<T, V>(sum, last, a, b, ahead);
+    add_products(sum, last, a, b, ahead);
 #pragma GCC unroll 8
     for (int j = 0; j < kColumns; ++j)
 #pragma GCC unroll 3
@@ -131,8 +144,8 @@ GPRAT_AVX512 void update_block(index_t depth, Panel<T> a, Panel<T> b, T alpha, T
 }
 
 /// The same at an edge of C or across its diagonal.
-template <class T, int V>
-GPRAT_AVX512 void update_clipped_block(index_t depth, Panel<T> a, Panel<T> b, T alpha, T beta, T* c,
+template <class T, int V, class Right>
+GPRAT_AVX512 void update_clipped_block(index_t depth, Panel<T> a, Right b, T alpha, T beta, T* c,
                                        index_t ld, Clip clip, Ahead ahead) {
     constexpr index_t height = V * Register<T>::lanes;
     alignas(64) T product[height * kColumns];
@@ -153,7 +166,8 @@ template <class T, int V, Direction direction>
 GPRAT_AVX512 void solve_block(index_t depth, const T* a, const T* b, T alpha, const T* d, T* x) {
     using Vector = typename Register<T>::aligned_type;
     const Ahead nothing{reinterpret_cast<const char*>(b), 0};
-    auto solution = multiply<T, V>(depth, {a, V * Register<T>::lanes}, {b, kColumns}, nothing);
+    auto solution =
+        multiply<T, V>(depth, Panel<T>{a, V * Register<T>::lanes}, Panel<T>{b, kColumns}, nothing);
     auto* entries = reinterpret_cast<Vector*>(x);
 #pragma GCC unroll 8
     for (int step = 0; step < kColumns; ++step) {
