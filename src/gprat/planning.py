@@ -19,6 +19,7 @@ from gprat import runtime
 from gprat._costs import PLANNED, Operation, Work
 from gprat._machine import available_memory
 from gprat._text import as_bytes, as_plain_text, make_table
+from gprat._tiles import LARGEST, SMALLEST, side_at_most
 from gprat.exceptions import InvalidInputError
 
 if TYPE_CHECKING:
@@ -30,10 +31,6 @@ __all__ = ["Plan", "auto_tile_size", "choose_tile_size", "plan"]
 _ONE_TILE_UP_TO = 192
 # From so many points on, another tile size can save more than looking for it costs.
 _SMALLEST_SIMULATED = 1000
-_SMALLEST, _LARGEST = 120, 1008
-
-# The packed matrix product works on 24 rows at a time.
-_MULTIPLE = 24
 
 # Where the time of factorisation, gradient and variance has its flat minimum on two processors
 # (measured for n from 256 to 8192).
@@ -78,14 +75,14 @@ def auto_tile_size(n: int, processors: int) -> int:
     >>> auto_tile_size(100, processors=2)
     100
     >>> auto_tile_size(8192, processors=2)
-    768
+    744
     >>> auto_tile_size(8192, processors=64)
     240
     """
     if n <= _ONE_TILE_UP_TO:
         return n
     size = min(_TILE_PER_ROOT * math.sqrt(n), n / (_TILES_PER_ROOT * math.sqrt(processors)))
-    return min(max(int(size) // _MULTIPLE * _MULTIPLE, _SMALLEST), _LARGEST)
+    return min(max(side_at_most(size), SMALLEST), LARGEST)
 
 
 def choose_tile_size(n: int, dtype: npt.DTypeLike, *, may_calibrate: bool = False) -> int:

@@ -427,7 +427,8 @@ private:
     index_t depth_step_ = balanced_part(a_.cols(), kInner, 8);
     index_t row_step_ = balanced_part(c_.rows, kBlockRows<T>, kRows<T>);
     index_t column_step_ = balanced_part(c_.cols, kBlockColumns, kGroup);
-    Workspace<T> packed_ = workspace<T>(row_step_ * depth_step_, column_step_* depth_step_);
+    Workspace<T> packed_ = workspace<T>(a_stays_ ? 0 : row_step_ * depth_step_,
+                                        b_place_ == Place::packed ? column_step_ * depth_step_ : 0);
 };
 
 }  // namespace

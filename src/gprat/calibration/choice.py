@@ -6,6 +6,7 @@ import math
 import threading
 
 from gprat import runtime
+from gprat._tiles import LARGEST, SMALLEST, side_at_least
 from gprat.calibration import cache
 from gprat.calibration.machine import CalibratedMachine
 from gprat.calibration.measuring import calibrate
@@ -15,8 +16,6 @@ from gprat.simulation.tasks import record_tasks
 
 __all__ = ["best_tile_size", "choose_tile_size", "is_worthwhile", "obtain"]
 
-_SMALLEST, _LARGEST = 120, 1008
-_MULTIPLE = 24
 # Numbers of training points within so much of each other share a choice.
 _ROUNDING = 1.04
 _LARGEST_SIMULATED = 20_000
@@ -144,8 +143,8 @@ def is_worthwhile(n: int, processors: int) -> bool:
 def _candidates(n: int, usual: int) -> list[int]:
     """Return tile sizes, each for another number of tiles a side."""
     tiles = -(-n // usual)
-    fewest = max(-(-n // _LARGEST), int(tiles / _SPREAD), 1)
-    most = max(min(-(-n // _SMALLEST), math.ceil(tiles * _SPREAD)), fewest)
+    fewest = max(-(-n // LARGEST), int(tiles / _SPREAD), 1)
+    most = max(min(-(-n // SMALLEST), math.ceil(tiles * _SPREAD)), fewest)
     sizes, count = [], fewest
     while count <= most:
         sizes.append(_side(n, count))
@@ -155,4 +154,4 @@ def _candidates(n: int, usual: int) -> list[int]:
 
 def _side(n: int, tiles: int) -> int:
     """Return the side of so many tiles of nearly the same size, a multiple of what kernels like."""
-    return min(n, -(-n // (tiles * _MULTIPLE)) * _MULTIPLE)
+    return min(n, side_at_least(n / tiles))
