@@ -24,6 +24,7 @@ __all__ = [
     "ModelFileError",
     "NotPositiveDefiniteError",
     "RankDeficientTrendError",
+    "RoundingWarning",
     "RuntimeSuspendedError",
     "TraceWarning",
     "UnsupportedKernelError",
@@ -164,6 +165,10 @@ class DataWarning(UserWarning):
 
 class JitterWarning(UserWarning):
     """Samples were drawn from a covariance matrix with a little more on its diagonal."""
+
+
+class RoundingWarning(UserWarning):
+    """Predicted variances are so small beside those before the data that rounding decides them."""
 
 
 class CacheWarning(UserWarning):

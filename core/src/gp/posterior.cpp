@@ -95,8 +95,8 @@ void Posterior<T>::predict_mean(TestPoints<T> test, T* mean, const tasks::RunOpt
 
 // Workspaces are made outside `run`, so that they outlive the graph also when adding a task fails.
 template <class T>
-void Posterior<T>::predict_variance(TestPoints<T> test, T* mean, T* variance,
-                                    const tasks::RunOptions& options) {
+Clipping Posterior<T>::predict_variance(TestPoints<T> test, T* mean, T* variance,
+                                        const tasks::RunOptions& options) {
     std::optional<VarianceWorkspace<T>> workspace;
     run(options, prediction_flops(problem_, test.count(), Prediction::variance),
         [&](tasks::TaskGraph& graph, const Conditioning<T>& conditioning,
@@ -106,20 +106,30 @@ void Posterior<T>::predict_variance(TestPoints<T> test, T* mean, T* variance,
                                  *workspace);
             graph.run();
         });
+    return count(workspace->clipped);
 }
 
 template <class T>
-void Posterior<T>::predict_covariance(TestPoints<T> test, T* mean, T* covariance,
-                                      const tasks::RunOptions& options) {
+Clipping Posterior<T>::predict_covariance(TestPoints<T> test, T* mean, T* covariance,
+                                          const tasks::RunOptions& options) {
     const ColumnBuffer<T> v(problem_.size(), test.count());
     const TrendWorkspace<T> trend(problem_, test.count());
+    std::vector<Clipping> clipped;
     run(options, prediction_flops(problem_, test.count(), Prediction::covariance),
         [&](tasks::TaskGraph& graph, const Conditioning<T>& conditioning,
             const ConditioningOperands<T>& operands) {
             add_predict_covariance(graph, problem_, conditioning, operands, test, mean, covariance,
-                                   v, trend);
+                                   v, trend, clipped);
             graph.run();
         });
+    return count(clipped);
+}
+
+template <class T>
+Clipping Posterior<T>::count(const std::vector<Clipping>& blocks) {
+    const auto clipping = total(blocks);
+    clipped_variances_ += clipping.count;
+    return clipping;
 }
 
 template <class T>

@@ -10,9 +10,14 @@ import numpy.typing as npt
 
 from gprat import _validation as validation
 from gprat._validation import Float64Array, FloatArray
-from gprat.engines.base import Engine, Problem
+from gprat.engines.base import Clipping, Engine, Problem
 from gprat.engines.calls import ensure_samples_fit
-from gprat.exceptions import InvalidInputError, JitterWarning, NotPositiveDefiniteError
+from gprat.exceptions import (
+    InvalidInputError,
+    JitterWarning,
+    NotPositiveDefiniteError,
+    RoundingWarning,
+)
 from gprat.gp.state import ModelState
 from gprat.planning import choose_tile_size
 
@@ -79,7 +84,13 @@ class Prediction(ModelState):
         mean : ndarray of shape (m,) or (m, k)
             As the targets are.
         variance : ndarray of shape (m,)
-            Never negative; the same for all outputs.
+            Never negative; the same for all outputs. What rounding made negative is set to zero
+            and counted in `clipped_variances`.
+
+        Warns
+        -----
+        RoundingWarning
+            If a variance came out below zero by more than n·ε of the prior variance.
 
         Raises
         ------
@@ -101,7 +112,8 @@ class Prediction(ModelState):
         points = self._check_points(X)
         noise = self._noise_at(include_noise, points.shape[0])
         posterior = self._posterior_at()
-        mean, variance = posterior.predict_variance(points, self._basis_at(points))
+        mean, variance, clipping = posterior.predict_variance(points, self._basis_at(points))
+        self._warn_of(clipping, variance.shape[0])
         if noise is not None:
             variance += noise
         return self._finish_mean(mean, points), variance
@@ -123,7 +135,13 @@ class Prediction(ModelState):
         mean : ndarray of shape (m,) or (m, k)
             As the targets are.
         covariance : ndarray of shape (m, m)
-            Symmetric; the same for all outputs.
+            Symmetric; the same for all outputs. Its diagonal is clipped at zero, as in
+            `predict_with_uncertainty`.
+
+        Warns
+        -----
+        RoundingWarning
+            If a variance came out below zero by more than n·ε of the prior variance.
 
         Raises
         ------
@@ -146,7 +164,8 @@ class Prediction(ModelState):
         points = self._check_points(X)
         noise = self._noise_at(include_noise, points.shape[0])
         posterior = self._posterior_at()
-        mean, covariance = posterior.predict_covariance(points, self._basis_at(points))
+        mean, covariance, clipping = posterior.predict_covariance(points, self._basis_at(points))
+        self._warn_of(clipping, covariance.shape[0])
         if noise is not None:
             covariance[np.diag_indices_from(covariance)] += noise
         return self._finish_mean(mean, points), covariance
@@ -289,6 +308,31 @@ class Prediction(ModelState):
         inverse = np.linalg.inv(R)
         return np.asarray(inverse @ inverse.T, dtype=self._dtype)
 
+    @property
+    def clipped_variances(self) -> int:
+        """How many predicted variances rounding had made negative, and were set to zero.
+
+        Counted since data or hyperparameters last changed. A few are to be expected at training
+        points without noise, where the variance is zero; see `certificate` for how much rounding
+        matters.
+        """
+        with self._state_lock:
+            return 0 if self._posterior is None else self._posterior.clipped_variances
+
+    def _warn_of(self, clipping: Clipping, m: int) -> None:
+        """Tell of variances that are farther below zero than a sum of n terms is wrong by."""
+        n = self._X.shape[0]
+        if clipping.worst <= n * float(np.finfo(self._dtype).eps):
+            return
+        warnings.warn(
+            f"rounding made {clipping.count} of {m} predicted variances negative, the worst by "
+            f"{clipping.worst:.1e} of its prior variance; they were set to zero, and others of "
+            "that size mean as little. Use a larger noise, or dtype float64; certificate() tells "
+            "how exact the model is.",
+            RoundingWarning,
+            stacklevel=3,
+        )
+
     def _check_points(self, X: npt.ArrayLike) -> FloatArray:
         return validation.check_test_inputs(X, self._dtype, self.n_features)
 
@@ -314,7 +358,7 @@ class Prediction(ModelState):
         self, points: FloatArray, noise: float | Float64Array, white: FloatArray
     ) -> FloatArray:
         posterior = self._posterior_at()
-        mean, covariance = posterior.predict_covariance(points, self._basis_at(points))
+        mean, covariance, _ = posterior.predict_covariance(points, self._basis_at(points))
         covariance[np.diag_indices_from(covariance)] += noise
         offset = self._mean.offset(points, mean.shape[1])
         if offset is not None:
