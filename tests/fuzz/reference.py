@@ -1,0 +1,118 @@
+"""What dense matrices say, and how much of it the rounding of inputs leaves sure.
+
+A computation is as good as can be asked of it if its result is exact for data that differ from the
+given ones by rounding (Higham, *Accuracy and Stability of Numerical Algorithms*, section 1.5). So
+the reference is evaluated at several such data, and how far its results lie apart is the tolerance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from oracles import Dense, log_marginal_likelihood
+
+_REPETITIONS = 6
+_SAFETY = 60.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model with fixed hyperparameters as dense arrays, float64; H and Hs hold a trend."""
+
+    kernel: Any
+    X: np.ndarray
+    Y: np.ndarray
+    noise: np.ndarray
+    H: np.ndarray
+    Xs: np.ndarray
+    Hs: np.ndarray
+
+    def nearby(self, rng: np.random.Generator, unit: float) -> Case:
+        """The same with every number changed by some rounding units; equal ones stay equal."""
+        n = len(self.X)
+        X, Xs = np.split(_nudged(np.concatenate([self.X, self.Xs]), rng, unit), [n])
+        theta = self.kernel.theta
+        theta = theta + unit * rng.uniform(-2, 2, theta.shape) * np.maximum(1.0, np.abs(theta))
+        return replace(
+            self,
+            kernel=_Rough(self.kernel.clone_with_theta(theta), n, unit, int(rng.integers(2**31))),
+            X=X,
+            Xs=Xs,
+            Y=self.Y * (1 + unit * rng.uniform(-1, 1, self.Y.shape)),
+        )
+
+
+class _Rough:
+    """A kernel whose matrices have errors of rounding, symmetric where they should be."""
+
+    def __init__(self, kernel: Any, n: int, unit: float, seed: int) -> None:
+        self._kernel, self._size, self._seed = kernel, unit * (n + 4), seed
+
+    def __call__(self, A: np.ndarray, B: Any = None) -> np.ndarray:
+        K = self._kernel(A, B)
+        rng = np.random.default_rng([self._seed, *K.shape])
+        scale = np.sqrt(
+            np.outer(self._kernel.diag(A), self._kernel.diag(A if B is None else B)).clip(0)
+        )
+        error = rng.uniform(-1, 1, K.shape)
+        if B is None:
+            error = np.tril(error) + np.tril(error, -1).T
+        return K + self._size * error * scale
+
+    def diag(self, A: np.ndarray) -> np.ndarray:
+        return self._kernel.diag(A)
+
+
+def _nudged(values: np.ndarray, rng: np.random.Generator, unit: float) -> np.ndarray:
+    distinct, index = np.unique(values, return_inverse=True)
+    return (distinct * (1 + unit * rng.uniform(-1, 1, distinct.shape)))[index.reshape(values.shape)]
+
+
+def answers(case: Case) -> dict[str, np.ndarray]:
+    """Everything that a model is asked for, from dense matrices."""
+    dense = Dense(case.kernel, case.X, case.Y, case.noise, case.H)
+    mean, variance, covariance = dense.predict(case.Xs, case.Hs)
+    precision = np.diag(dense.P)
+    return {
+        "log_marginal_likelihood": np.asarray(dense.log_marginal_likelihood()),
+        "alpha": dense.alpha,
+        "mean": mean,
+        "variance": variance,
+        "covariance": covariance,
+        "loo mean": dense.Y - dense.alpha / precision[:, None],
+        "loo variance": 1.0 / precision,
+    }
+
+
+def is_safe(case: Case, unit: float) -> bool:
+    """Whether rounding leaves no doubt that the covariance matrix has a Cholesky factor."""
+    K = case.kernel(case.X) + np.diag(case.noise)
+    values = np.linalg.eigvalsh(K)
+    return bool(values[0] > 50 * len(K) * unit * values[-1])
+
+
+def sure_answers(
+    case: Case, rng: np.random.Generator, unit: float
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Yield names, values and tolerances of what rounding of the data leaves sure."""
+    with np.errstate(all="ignore"):
+        exact = answers(case)
+        others = [answers(case.nearby(rng, unit)) for _ in range(_REPETITIONS)]
+    for name, value in exact.items():
+        spread = np.max([np.abs(other[name] - value) for other in others], axis=0)
+        # Entries lend each other their errors: factors and solves mix them.
+        largest = np.max(np.abs(value), initial=0.0)
+        tolerance = _SAFETY * (np.max(spread, initial=0.0) + unit * largest)
+        if tolerance < 0.05 * largest or largest == 0.0:
+            yield name, value, np.broadcast_to(tolerance + 1e-300, value.shape)
+
+
+def gradient(case: Case) -> np.ndarray:
+    """The gradient of the likelihood by theta and by the logarithm of all noise; no trend."""
+    _, by_theta, by_noise = log_marginal_likelihood(
+        case.kernel, case.X, case.Y, case.noise, eval_gradient=True
+    )
+    return np.append(by_theta, by_noise)

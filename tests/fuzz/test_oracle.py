@@ -1,0 +1,99 @@
+"""Models of every make agree with dense matrices, as far as rounding leaves the answer sure."""
+
+import numpy as np
+from fuzz.journal import documented, fuzzed
+from fuzz.reference import Case, gradient, is_safe, sure_answers
+from fuzz.strategies_models import recipes
+from hypothesis import event
+from hypothesis import strategies as st
+
+from gprat.exceptions import NotPositiveDefiniteError, RankDeficientTrendError
+
+SEEDS = st.integers(0, 2**16)
+
+
+def _case(recipe):
+    Y = recipe.y.reshape(len(recipe.X), -1) - recipe.offset(recipe.X)
+    kernel = recipe.model().kernel
+    H, Hs = recipe.basis(recipe.X), recipe.basis(recipe.points)
+    return Case(kernel, recipe.X, Y, recipe.noise, H, recipe.points, Hs)
+
+
+def _unit(recipe):
+    return float(np.finfo(recipe.arguments["dtype"]).eps)
+
+
+def _all_answers(gp, recipe):
+    mean, variance = gp.predict_with_uncertainty(recipe.points)
+    _, covariance = gp.predict_with_full_cov(recipe.points)
+    np.testing.assert_array_equal(gp.predict(recipe.points).shape, mean.shape)
+    loo = gp.loo()
+    return {
+        "log_marginal_likelihood": gp.log_marginal_likelihood(),
+        "alpha": gp.alpha,
+        "mean": mean,
+        "variance": variance,
+        "covariance": covariance,
+        "loo mean": loo.mean,
+        "loo variance": loo.variance,
+    }
+
+
+@fuzzed(weight=2.0, recipe=recipes(), seed=SEEDS)
+def test_answers(recipe, seed):
+    case, unit = _case(recipe), _unit(recipe)
+    gp = recipe.model()
+    try:
+        found = _all_answers(gp, recipe)
+    except NotPositiveDefiniteError:
+        assert not is_safe(case, unit)
+        return
+    except RankDeficientTrendError:
+        assert np.linalg.cond(case.H) > 1e-3 / unit
+        return
+    assert all(np.isfinite(value).all() for value in found.values()), found
+    assert (found["variance"] >= 0.0).all()
+    if not is_safe(case, unit):
+        event("ill-conditioned")
+        return
+    offsets = {"mean": recipe.offset(recipe.points), "loo mean": recipe.offset(recipe.X)}
+    for name, value, tolerance in sure_answers(case, np.random.default_rng(seed), unit):
+        expected = np.reshape(value + offsets.get(name, 0.0), np.shape(found[name]))
+        difference = np.abs(found[name] - expected)
+        limit = np.reshape(tolerance, np.shape(expected)) + 8 * unit * np.abs(expected)
+        assert (difference <= limit).all(), (name, found[name], expected, limit)
+
+
+def _theta_gradient(gp, recipe):
+    value, by_theta = gp.log_marginal_likelihood(eval_gradient=True)
+    free = gp.kernel.n_dims
+    return value, by_theta[:free], by_theta[free:].sum()
+
+
+@fuzzed(recipe=recipes(means=["zero"]), seed=SEEDS)
+def test_gradient(recipe, seed):
+    case, unit = _case(recipe), _unit(recipe)
+    gp = recipe.model()
+    with documented():
+        value, by_kernel, _ = _theta_gradient(gp, recipe)
+        # The noise that is learned isn't all of it, so that the oracle's last entry is left out.
+        found = by_kernel
+        assert np.isfinite(found).all()
+        assert np.isfinite(value)
+        if not is_safe(case, 100 * unit):
+            return
+        expected = gradient(case)[:-1]
+        rng = np.random.default_rng(seed)
+        nearby = [_nearby_gradient(case, rng, unit) for _ in range(4)]
+        spread = np.max([np.abs(other - expected) for other in nearby], axis=0)
+        limit = 100 * (np.max(spread, initial=0.0) + unit * (1 + np.abs(expected).max(initial=0.0)))
+        if limit < 0.05 * np.abs(expected).max(initial=1.0):
+            assert (np.abs(found - expected) <= limit).all(), (found, expected, limit)
+
+
+def _nearby_gradient(case, rng, unit):
+    """A gradient at nearby data: only noise is changed in the matrix, which makes it safer."""
+    moved = case.nearby(rng, unit)
+    inner = moved.kernel._kernel
+    noise = case.noise + unit * len(case.X) * rng.uniform(-1, 1) * np.max(inner.diag(case.X))
+    return gradient(Case(inner, moved.X, moved.Y, noise, case.H, moved.Xs, case.Hs))[:-1]
