@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import operator
+from numbers import Number
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -35,7 +36,7 @@ def check_dtype(dtype: Any, X: Any) -> np.dtype[Any]:
         is_single = isinstance(given, np.dtype) and given.newbyteorder("=") == np.float32
         return np.dtype(np.float32 if is_single else np.float64)
     resolved: np.dtype[Any] | None = None
-    with contextlib.suppress(TypeError):
+    with contextlib.suppress(TypeError, ValueError):
         resolved = np.dtype(dtype)
     if resolved is None or resolved not in _SUPPORTED_DTYPES:
         raise UnsupportedTypeError(
@@ -142,7 +143,7 @@ def check_known_noise(variances: Any, n: int) -> Float64Array | None:
 
 def check_noise_groups(groups: Any, n: int) -> tuple[tuple[object, ...], npt.NDArray[np.intp]]:
     """Return the sorted labels of the groups and the index of each row's group, shape (n,)."""
-    array = np.asarray(groups)
+    array = as_array(groups, "noise_groups")
     if array.shape != (n,) or array.dtype.kind not in "biufUSO":
         raise InvalidInputError(
             f"noise_groups must have one label for each of the {n} rows of X, got shape "
@@ -168,7 +169,7 @@ def check_noise_bounds(bounds: Any) -> tuple[float, float] | None:
         return None
     try:
         lower, upper = (float(bound) for bound in bounds)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, LookupError, OverflowError):
         lower = upper = math.nan
     if not 0.0 < lower <= upper:
         raise InvalidInputError(
@@ -200,6 +201,8 @@ def check_positive_number(value: Any, name: str, remedy: str) -> float:
         number = None if isinstance(value, str | bytes | bool) else float(value)
     except (TypeError, ValueError):
         number = None
+    except OverflowError:
+        number = math.inf
     if number is None:
         raise UnsupportedTypeError(f"{name} must be a positive number, got {value!r}. {remedy}")
     if not 0.0 < number < math.inf:
@@ -241,7 +244,7 @@ def check_test_noise(
                 f"shape ({m},)."
             )
         return float(noise)
-    if np.ndim(include_noise) == 0:
+    if as_array(include_noise, "include_noise").ndim == 0:
         raise UnsupportedTypeError(
             f"include_noise must be True, False, or an array of shape ({m},) with the noise "
             f"variance at each test point, got {include_noise!r}. For one value at all points "
@@ -275,19 +278,19 @@ def check_theta(theta: Any, names: tuple[str, ...], is_log: npt.NDArray[np.bool_
 
 def check_count(value: Any, name: str, remedy: str) -> int:
     """Return `value` as an int of at least 0."""
-    return 0 if value is not True and value == 0 else check_positive_integer(value, name, remedy)
+    return 0 if is_zero(value) else check_positive_integer(value, name, remedy)
+
+
+def is_zero(value: Any) -> bool:
+    """Whether `value` is a number, and that number is 0."""
+    return isinstance(value, Number) and bool(value == 0)
 
 
 def check_indices(indices: Any, n: int) -> npt.NDArray[np.intp]:
     """Return the rows that `indices` name as NumPy has it, ascending, each once."""
     if isinstance(indices, slice):
         return np.unique(np.arange(n)[indices])
-    try:
-        chosen = np.asarray(indices)
-    except ValueError as error:
-        raise InvalidInputError(
-            f"indices must be whole numbers, a slice or a boolean array: {error}."
-        ) from error
+    chosen = as_array(indices, "indices")
     if chosen.size == 0 and chosen.dtype.kind == "f":
         chosen = chosen.astype(np.intp)  # an empty list
     if chosen.dtype.kind not in "iub":
@@ -331,6 +334,22 @@ def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return view
 
 
+def as_array(values: Any, name: str) -> npt.NDArray[Any]:
+    """Return `values` as an array of whatever dtype, or say that `name` is none."""
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InvalidInputError(
+            f"{name} must be convertible to an array of numbers, got {type(values).__name__}: "
+            f"{error}. Give every row the same number of values."
+        ) from error
+
+
+def as_choice(value: Any) -> str:
+    """Return `value` if it is text, as it is in a choice by name; else text that names nothing."""
+    return value if isinstance(value, str) else ""
+
+
 def _as_matrix(X: Any, name: str, dtype: np.dtype[Any]) -> FloatArray:
     array = _as_numbers(X, name)
     if array.ndim != 2:
@@ -361,13 +380,7 @@ def _as_numbers(values: Any, name: str) -> npt.NDArray[Any]:
             f"{name} has masked entries; every value must be known. Drop the rows with "
             "missing values, or fill them."
         )
-    try:
-        array = np.asarray(values)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InvalidInputError(
-            f"{name} must be convertible to an array of numbers, got {type(values).__name__}: "
-            f"{error}. Give every row the same number of values."
-        ) from error
+    array = as_array(values, name)
     if array.dtype.kind == "O":
         return _objects_to_numbers(array, name)
     if array.dtype.kind not in _NUMBER_KINDS:
@@ -394,6 +407,11 @@ def _objects_to_numbers(array: npt.NDArray[Any], name: str) -> npt.NDArray[np.fl
             # float("1.5") would succeed: text that looks like a number is still text.
             numbers[index] = math.nan if isinstance(value, str | bytes) else float(value)
             is_number = not isinstance(value, str | bytes)
+        except OverflowError:
+            raise InvalidInputError(
+                f"{name} has a value {_place(index)} that is too large for a floating-point "
+                "number. Scale the data."
+            ) from None
         except (TypeError, ValueError):
             is_number = False
         if not is_number:

@@ -179,7 +179,7 @@ def make_noise(
     """
     variances = validation.check_known_noise(known, n)
     if groups is None:
-        is_fixed = log_bounds is None or np.ndim(noise) > 0
+        is_fixed = log_bounds is None or validation.as_array(noise, name).ndim > 0
         learned, is_one_for_all = validation.check_noise(noise, n, name, is_fixed=is_fixed)
         if is_one_for_all:
             return Noise(learned, variances, log_bounds=log_bounds)

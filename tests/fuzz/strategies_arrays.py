@@ -123,7 +123,8 @@ def _overlapping(array: np.ndarray) -> Disguised:
 def _mapped(array: np.ndarray) -> Disguised:
     if array.size == 0:
         return _plain(array)
-    mapped = np.memmap(tempfile.TemporaryFile(), dtype=array.dtype, shape=array.shape)
+    with tempfile.NamedTemporaryFile() as file:
+        mapped = np.memmap(file.name, dtype=array.dtype, shape=array.shape, mode="w+")
     mapped[...] = array
     return Disguised(mapped, _numbers(array))
 

@@ -54,7 +54,7 @@ class Recipe:
 def noises(draw: Any, n: int) -> dict[str, Any]:
     """Noise of each kind that a model may have."""
     kind = draw(st.sampled_from(["scalar", "by row", "known", "known by row", "groups"]))
-    noise = draw(st.floats(0.01, 1.0, width=32))
+    noise = draw(st.floats(0.0078125, 1.0, width=32))
     by_row = np.array(draw(st.lists(st.floats(0.0, 1.0, width=32), min_size=n, max_size=n)))
     if kind == "scalar":
         return {"noise": noise, "noise_bounds": draw(st.sampled_from(["fixed", (1e-6, 1e3)]))}

@@ -258,7 +258,7 @@ class Prediction(ModelState):
         """
         points = self._check_points(X)
         count = validation.check_positive_integer(n_samples, "n_samples", _SAMPLES_REMEDY)
-        if source not in ("posterior", "prior"):
+        if validation.as_choice(source) not in ("posterior", "prior"):
             raise InvalidInputError(f'unknown source {source!r}: expected "posterior" or "prior".')
         noise = self._noise_at(include_noise, points.shape[0])
         m, k = points.shape[0], self._Y.shape[1]

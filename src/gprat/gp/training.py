@@ -165,17 +165,18 @@ class Training(Likelihood):
         with _locked(models):
             active = self._active_positions(fixed)
             is_default = optimizer == "l-bfgs-b" and max_iter is None and not partners
-            if partners and warm_start not in (None, "auto"):
+            if partners and not (warm_start is None or validation.as_choice(warm_start) == "auto"):
                 raise InvalidInputError(
                     "a warm start on some of the rows cannot be combined with partners, whose rows "
                     "are others. Leave warm_start out."
                 )
+            further = self._check_starts(starts)
             return self._train(
                 models,
                 active,
                 method,
-                self._check_starts(starts),
-                n_restarts=n_restarts if starts is None else len(starts),
+                further,
+                n_restarts=n_restarts if further is None else len(further),
                 random_state=random_state,
                 warm_start=self._resolve_warm_start(warm_start, len(active), is_default),
                 callback=callback,
@@ -265,6 +266,11 @@ class Training(Likelihood):
     def _check_starts(self, starts: Sequence[npt.ArrayLike] | None) -> list[Float64Array] | None:
         if starts is None:
             return None
+        if isinstance(starts, str | bytes) or not isinstance(starts, Sequence | np.ndarray):
+            raise UnsupportedTypeError(
+                f"starts must be a list of hyperparameters as in theta, got {starts!r}. Pass "
+                "[theta] for one start."
+            )
         names, is_log = self._hyperparameters.names, self._hyperparameters.is_log
         return [validation.check_theta(start, names, is_log) for start in starts]
 
@@ -310,6 +316,11 @@ class Training(Likelihood):
             return default_schedule(self._X.shape[0], p) if is_default else None
         if warm_start is None or isinstance(warm_start, str):
             return warm_start  # `train` says what is wrong with other strings
+        if not isinstance(warm_start, Sequence | np.ndarray):
+            raise UnsupportedTypeError(
+                f'warm_start must be "auto", None or numbers of rows, got {warm_start!r}. Pass '
+                "ascending numbers, such as (100, 1000)."
+            )
         return tuple(warm_start)
 
     def _task(self, start: Hyperparameters, active: IntArray) -> TrainingTask:
