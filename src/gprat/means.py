@@ -344,7 +344,8 @@ class _FunctionMean:
         points = np.asarray(X, dtype=np.float64)
         m = len(points)
         values = _evaluate(self.mean.function, points, [(m,), (m, n_outputs)], "mean")
-        return np.broadcast_to(values.reshape(m, -1), (m, n_outputs))
+        columns = values if values.ndim == 2 else values[:, np.newaxis]
+        return np.broadcast_to(columns, (m, n_outputs))
 
     def offset_gradient(self, X: FloatArray, n_outputs: int) -> Float64Array:
         if self.mean.gradient is None:
@@ -356,7 +357,8 @@ class _FunctionMean:
         m, d = points.shape
         shapes = [(m, d), (m, d, n_outputs)]
         values = _evaluate(self.mean.gradient, points, shapes, "the gradient of the mean")
-        return np.broadcast_to(values.reshape(m, d, -1), (m, d, n_outputs))
+        columns = values if values.ndim == 3 else values[:, :, np.newaxis]
+        return np.broadcast_to(columns, (m, d, n_outputs))
 
 
 def _as_basis_function(function: Any, position: int) -> BasisFunction:

@@ -74,16 +74,20 @@ def _nudged(values: np.ndarray, rng: np.random.Generator, unit: float) -> np.nda
 def answers(case: Case) -> dict[str, np.ndarray]:
     """Everything that a model is asked for, from dense matrices."""
     dense = Dense(case.kernel, case.X, case.Y, case.noise, case.H)
-    mean, variance, covariance = dense.predict(case.Xs, case.Hs)
+    m = len(case.Xs)
+    # Not all kernels of scikit-learn take no points.
+    points, basis = (case.Xs, case.Hs) if m else (case.X[:1], case.H[:1])
+    mean, variance, covariance = dense.predict(points, basis)
     precision = np.diag(dense.P)
     return {
         "log_marginal_likelihood": np.asarray(dense.log_marginal_likelihood()),
         "alpha": dense.alpha,
-        "mean": mean,
-        "variance": variance,
-        "covariance": covariance,
+        "mean": mean[:m],
+        "variance": variance[:m],
+        "covariance": covariance[:m, :m],
         "loo mean": dense.Y - dense.alpha / precision[:, None],
         "loo variance": 1.0 / precision,
+        "precision": np.diag(dense.inverse),
     }
 
 
@@ -96,18 +100,35 @@ def is_safe(case: Case, unit: float) -> bool:
 
 def sure_answers(
     case: Case, rng: np.random.Generator, unit: float
-) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Yield names, values and tolerances of what rounding of the data leaves sure."""
+) -> Iterator[tuple[str, np.ndarray, float]]:
+    """Yield names, values and a tolerance for each answer that rounding leaves sure."""
     with np.errstate(all="ignore"):
         exact = answers(case)
         others = [answers(case.nearby(rng, unit)) for _ in range(_REPETITIONS)]
+    scales = _scales(case, exact["precision"])
     for name, value in exact.items():
-        spread = np.max([np.abs(other[name] - value) for other in others], axis=0)
+        if not all(np.isfinite(answer[name]).all() for answer in (exact, *others)):
+            continue
         # Entries lend each other their errors: factors and solves mix them.
-        largest = np.max(np.abs(value), initial=0.0)
-        tolerance = _SAFETY * (np.max(spread, initial=0.0) + unit * largest)
-        if tolerance < 0.05 * largest or largest == 0.0:
-            yield name, value, np.broadcast_to(tolerance + 1e-300, value.shape)
+        spread = max(np.max(np.abs(other[name] - value), initial=0.0) for other in others)
+        scale = np.max(np.abs(value), initial=scales.get(name, 1.0))
+        tolerance = _SAFETY * (spread + unit * scale)
+        if tolerance < 0.05 * scale:
+            yield name, value, tolerance
+
+
+def _scales(case: Case, precision: np.ndarray) -> dict[str, float]:
+    """Sizes of what is added up, which errors are relative to where a result cancels to 0."""
+    largest = np.max(np.abs(case.Y), initial=0.0)
+    prior = np.max(case.kernel.diag(np.concatenate([case.X, case.Xs])))
+    weight = largest * np.max(np.abs(precision))
+    return {
+        "alpha": weight,
+        "mean": largest + weight * prior,
+        "variance": prior,
+        "covariance": prior,
+        "loo mean": largest,
+    }
 
 
 def gradient(case: Case) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from fuzz.journal import documented, fuzzed
 from fuzz.strategies_arrays import disguised, nasty, tables
+from hypothesis import assume
 from hypothesis import strategies as st
 
 import gprat
@@ -54,10 +55,14 @@ def test_the_container_does_not_matter(arguments, dtype, tile):
 
 @fuzzed(arguments=data(), normalize=st.booleans())
 def test_the_container_does_not_matter_to_the_estimator(arguments, normalize):
+    # scikit-learn refuses matrices, and an estimator no points.
+    assume(not any(isinstance(argument.argument, np.matrix) for argument in arguments))
+    has_points = len(arguments[2].numbers) > 0
+
     def answers(X, y, points):
         model = GaussianProcessRegressor(RBF(), alpha=0.1, optimizer=None, normalize_y=normalize)
         model.fit(X, y)
-        return model.predict(points, return_std=True) if len(points) else model.predict(X)
+        return model.predict(points if has_points else X, return_std=True)
 
     before = [argument.fingerprint() for argument in arguments]
     X, y, points = (argument.argument for argument in arguments)

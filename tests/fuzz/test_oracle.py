@@ -7,7 +7,7 @@ from fuzz.strategies_models import recipes
 from hypothesis import event
 from hypothesis import strategies as st
 
-from gprat.exceptions import NotPositiveDefiniteError, RankDeficientTrendError
+from gprat.exceptions import InvalidInputError, NotPositiveDefiniteError, RankDeficientTrendError
 
 SEEDS = st.integers(0, 2**16)
 
@@ -23,19 +23,29 @@ def _unit(recipe):
     return float(np.finfo(recipe.arguments["dtype"]).eps)
 
 
+def _leave_one_out(gp, recipe):
+    """What is left out may be needed to tell the coefficients of the mean apart."""
+    try:
+        return gp.loo()
+    except InvalidInputError:
+        H = recipe.basis(recipe.X)
+        left_out = [np.linalg.matrix_rank(np.delete(H, i, axis=0), 1e-4) for i in range(len(H))]
+        assert min(left_out) < H.shape[1]
+        return None
+
+
 def _all_answers(gp, recipe):
     mean, variance = gp.predict_with_uncertainty(recipe.points)
     _, covariance = gp.predict_with_full_cov(recipe.points)
     np.testing.assert_array_equal(gp.predict(recipe.points).shape, mean.shape)
-    loo = gp.loo()
+    loo = _leave_one_out(gp, recipe)
     return {
         "log_marginal_likelihood": gp.log_marginal_likelihood(),
         "alpha": gp.alpha,
         "mean": mean,
         "variance": variance,
         "covariance": covariance,
-        "loo mean": loo.mean,
-        "loo variance": loo.variance,
+        **({} if loo is None else {"loo mean": loo.mean, "loo variance": loo.variance}),
     }
 
 
@@ -58,9 +68,11 @@ def test_answers(recipe, seed):
         return
     offsets = {"mean": recipe.offset(recipe.points), "loo mean": recipe.offset(recipe.X)}
     for name, value, tolerance in sure_answers(case, np.random.default_rng(seed), unit):
+        if name not in found:
+            continue
         expected = np.reshape(value + offsets.get(name, 0.0), np.shape(found[name]))
         difference = np.abs(found[name] - expected)
-        limit = np.reshape(tolerance, np.shape(expected)) + 8 * unit * np.abs(expected)
+        limit = tolerance + 8 * unit * np.abs(expected)
         assert (difference <= limit).all(), (name, found[name], expected, limit)
 
 

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from gprat._validation import Float64Array, FloatArray
-from gprat.engines.base import Adjoint, Objective
+from gprat.engines.base import Adjoint, Objective, Problem
+from gprat.exceptions import InvalidInputError
 from gprat.gp.state import ModelState
 
 __all__ = ["LeaveOneOut", "Likelihood"]
@@ -344,12 +345,15 @@ class Likelihood(ModelState):
         with self._state_lock:
             hyperparameters = self._at_theta(theta)
             problem = self._problem(hyperparameters)
+        if objective is Objective.LEAVE_ONE_OUT:
+            _check_leverage(problem)
         adjoint = self._engine.differentiate(problem, objective)
         return adjoint.value, hyperparameters.theta_gradient(adjoint.parameters, adjoint.noise)
 
     def _leave_one_out(self, theta: npt.ArrayLike | None = None) -> LeaveOneOut:
         with self._state_lock:
             posterior, targets = self._posterior_at(theta), self._Y
+        _check_leverage(posterior.problem)
         precision = posterior.inverse_diagonal()[:, np.newaxis]
         alpha = posterior.alpha()
         residual = alpha / np.sqrt(precision)
@@ -372,3 +376,20 @@ class Likelihood(ModelState):
             # The function is subtracted from the targets.
             total -= np.einsum("nk,ndk->nd", adjoint.targets[rows], offset)
         return total
+
+
+def _check_leverage(problem: Problem) -> None:
+    """Refuse to leave out a row without which the trend has a coefficient too many.
+
+    Its leverage, the squared norm of its row of Q in H = QR, is 1 whatever the covariance is.
+    """
+    n, q = problem.basis.shape
+    if q == 0:
+        return
+    leverage = np.sum(np.linalg.qr(problem.basis.astype(np.float64))[0] ** 2, axis=1)
+    row = int(np.argmax(leverage))
+    if 1.0 - leverage[row] <= 16.0 * n * float(np.finfo(problem.X.dtype).eps):
+        raise InvalidInputError(
+            f"leave-one-out needs to predict row {row} of X from the others, which cannot tell "
+            f"the {q} coefficients of the mean apart. Use a simpler mean, or more rows like it."
+        )
