@@ -132,8 +132,16 @@ def _scales(case: Case, precision: np.ndarray) -> dict[str, float]:
 
 
 def gradient(case: Case) -> np.ndarray:
-    """The gradient of the likelihood by theta and by the logarithm of all noise; no trend."""
-    _, by_theta, by_noise = log_marginal_likelihood(
-        case.kernel, case.X, case.Y, case.noise, eval_gradient=True
-    )
-    return np.append(by_theta, by_noise)
+    """The gradient of the likelihood by the kernel's theta, without a trend."""
+    return log_marginal_likelihood(case.kernel, case.X, case.Y, case.noise, eval_gradient=True)[1]
+
+
+def gradient_scale(case: Case) -> float:
+    """The size of what is added up in it: all |W| times the largest |dK| (R&W eq. 5.9)."""
+    K = case.kernel(case.X) + np.diag(case.noise)
+    inverse = np.linalg.inv(K)
+    alpha = inverse @ case.Y
+    slopes = case.kernel(case.X, eval_gradient=True)[1]
+    weights = np.abs(alpha) @ np.abs(alpha).T + case.Y.shape[1] * np.abs(inverse)
+    # Errors of K⁻¹ are relative to its norm times the condition number.
+    return float(weights.sum() * np.max(np.abs(slopes), initial=0.0) * np.linalg.cond(K))

@@ -92,17 +92,21 @@ def recipes(
         **draw(noises(n)),
     }
     dtype = np.dtype(arguments["dtype"])
-    X, points = (
-        draw(tables(rows, d, elements)).astype(dtype).astype(np.float64) for rows in (n, m)
-    )
+    X, points = (_rounded(draw(tables(rows, d, elements)), dtype) for rows in (n, m))
     if m and draw(st.booleans()):
         points[0] = X[0]
-    y = draw(tables(n, k, elements)).astype(dtype).astype(np.float64)
-    return Recipe(X, y, points, arguments)
+    return Recipe(X, _rounded(draw(tables(n, k, elements)), dtype), points, arguments)
 
 
 priors_by_kind = st.sampled_from([lognorm(1.0), halfnorm(scale=3.0), norm(1.0, 2.0)])
 """Distributions with support among positive numbers."""
+
+
+def _rounded(table: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """What a model of this dtype can represent, as far as it is in its range."""
+    with np.errstate(over="ignore"):
+        rounded = table.astype(dtype).astype(np.float64)
+    return np.where(np.isfinite(rounded), rounded, table)
 
 
 def _coefficients(mean: Any, d: int) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse.linalg import LinearOperator, eigsh
 
+from gprat._range import ensure_finite
 from gprat._validation import Float64Array, FloatArray
 from gprat.engines.base import Adjoint, Objective, Problem
 from gprat.exceptions import InvalidInputError
@@ -292,8 +293,10 @@ class Likelihood(ModelState):
         for start in range(0, len(by_inputs), _BLOCK):
             rows = slice(start, start + _BLOCK)
             by_inputs[rows] += self._through_mean(adjoint, problem.X, rows)
-        targets = self._as_targets(adjoint.targets.astype(self._dtype))
-        return by_inputs.astype(self._dtype), targets
+        with np.errstate(over="ignore"):
+            results = by_inputs.astype(self._dtype), adjoint.targets.astype(self._dtype)
+        ensure_finite("gradient by the data", self._dtype, *results)
+        return results[0], self._as_targets(results[1])
 
     def condition_number(self) -> float:
         """Estimate the condition number of K = k(X, X) + diag(noise) in the 2-norm.
@@ -348,7 +351,9 @@ class Likelihood(ModelState):
         if objective is Objective.LEAVE_ONE_OUT:
             _check_leverage(problem)
         adjoint = self._engine.differentiate(problem, objective)
-        return adjoint.value, hyperparameters.theta_gradient(adjoint.parameters, adjoint.noise)
+        gradient = hyperparameters.theta_gradient(adjoint.parameters, adjoint.noise)
+        ensure_finite("likelihood with its gradient", self._dtype, adjoint.value, gradient)
+        return adjoint.value, gradient
 
     def _leave_one_out(self, theta: npt.ArrayLike | None = None) -> LeaveOneOut:
         with self._state_lock:
@@ -356,11 +361,14 @@ class Likelihood(ModelState):
         _check_leverage(posterior.problem)
         precision = posterior.inverse_diagonal()[:, np.newaxis]
         alpha = posterior.alpha()
-        residual = alpha / np.sqrt(precision)
-        log_density = 0.5 * (np.log(precision) - residual**2 - np.log(2.0 * np.pi))
+        with np.errstate(all="ignore"):
+            residual = alpha / np.sqrt(precision)
+            log_density = 0.5 * (np.log(precision) - residual**2 - np.log(2.0 * np.pi))
+            mean, variance = targets - alpha / precision, 1.0 / precision[:, 0]
+        ensure_finite("leave-one-out prediction", self._dtype, mean, variance, log_density)
         return LeaveOneOut(
-            mean=self._as_targets(targets - alpha / precision),
-            variance=1.0 / precision[:, 0],
+            mean=self._as_targets(mean),
+            variance=variance,
             standardized_residuals=self._as_targets(residual),
             log_density=self._as_targets(log_density),
         )

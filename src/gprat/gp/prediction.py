@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gprat import _validation as validation
+from gprat._range import ensure_finite
 from gprat._validation import Float64Array, FloatArray
 from gprat.engines.base import Engine, Problem
 from gprat.engines.calls import ensure_samples_fit
@@ -103,7 +104,9 @@ class Prediction(ModelState):
         posterior = self._posterior_at()
         mean, variance = posterior.predict_variance(points, self._basis_at(points))
         if noise is not None:
-            variance += noise
+            with np.errstate(over="ignore"):
+                variance += noise
+            ensure_finite("variance with noise", self._dtype, variance)
         return self._finish_mean(mean, points), variance
 
     def predict_with_full_cov(
@@ -148,7 +151,7 @@ class Prediction(ModelState):
         posterior = self._posterior_at()
         mean, covariance = posterior.predict_covariance(points, self._basis_at(points))
         if noise is not None:
-            covariance[np.diag_indices_from(covariance)] += noise
+            _add_to_diagonal(covariance, noise)
         return self._finish_mean(mean, points), covariance
 
     def predict_gradient(self, X: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
@@ -202,7 +205,10 @@ class Prediction(ModelState):
         if offset is not None:
             by_mean += offset.transpose(0, 2, 1)
         by_mean = by_mean[:, 0] if self._has_vector_targets else by_mean.transpose(0, 2, 1)
-        return by_mean.astype(self._dtype), by_variance.astype(self._dtype)
+        with np.errstate(over="ignore"):
+            results = by_mean.astype(self._dtype), by_variance.astype(self._dtype)
+        ensure_finite("gradient of the prediction", self._dtype, *results)
+        return results
 
     def sample(
         self,
@@ -301,7 +307,9 @@ class Prediction(ModelState):
     def _finish_mean(self, mean: FloatArray, points: FloatArray) -> FloatArray:
         offset = self._mean.offset(points, mean.shape[1])
         if offset is not None:
-            mean += offset.astype(self._dtype)
+            with np.errstate(over="ignore"):
+                mean += offset.astype(self._dtype)
+            ensure_finite("mean", self._dtype, mean)
         return self._as_targets(mean)
 
     def _ensure_samples_fit(self, m: int, columns: int, of_posterior: bool) -> None:
@@ -315,7 +323,7 @@ class Prediction(ModelState):
     ) -> FloatArray:
         posterior = self._posterior_at()
         mean, covariance = posterior.predict_covariance(points, self._basis_at(points))
-        covariance[np.diag_indices_from(covariance)] += noise
+        _add_to_diagonal(covariance, noise)
         offset = self._mean.offset(points, mean.shape[1])
         if offset is not None:
             mean += offset.astype(self._dtype)
@@ -364,6 +372,13 @@ class Prediction(ModelState):
         """Return ε times the largest prior variance at the points."""
         epsilon = float(np.finfo(self._dtype).eps)
         return epsilon * float(self.kernel.diag(np.asarray(points, dtype=np.float64)).max())
+
+
+def _add_to_diagonal(covariance: FloatArray, noise: float | Float64Array) -> None:
+    diagonal = np.diag_indices_from(covariance)
+    with np.errstate(over="ignore"):
+        covariance[diagonal] += noise
+    ensure_finite("covariance with noise", covariance.dtype, covariance[diagonal])
 
 
 def color_matrix(

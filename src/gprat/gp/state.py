@@ -172,6 +172,8 @@ class ModelState:
             old = self._hyperparameters.noise
             if old.groups is None:
                 known = old.known if old.learned.size else None
+                if known is not None and known.size == 1:
+                    known = known[0]  # one for all rows
                 n, bounds = self._X.shape[0], self._log_noise_bounds
                 noise = make_noise(variance, known, None, n, bounds, "noise_variance")
             else:
