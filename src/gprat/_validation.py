@@ -168,8 +168,8 @@ def check_noise_bounds(bounds: Any) -> tuple[float, float] | None:
     if isinstance(bounds, str) and bounds == "fixed":
         return None
     try:
-        lower, upper = (float(bound) for bound in bounds)
-    except (TypeError, ValueError, LookupError, OverflowError):
+        lower, upper = map(_as_float, bounds)
+    except (TypeError, ValueError, LookupError):
         lower = upper = math.nan
     if not 0.0 < lower <= upper:
         raise InvalidInputError(
@@ -198,16 +198,24 @@ def check_positive_integer(value: Any, name: str, remedy: str) -> int:
 def check_positive_number(value: Any, name: str, remedy: str) -> float:
     """Return `value` as a positive finite float."""
     try:
-        number = None if isinstance(value, str | bytes | bool) else float(value)
+        number = None if isinstance(value, str | bytes | bool) else _as_float(value)
     except (TypeError, ValueError):
         number = None
-    except OverflowError:
-        number = math.inf
     if number is None:
         raise UnsupportedTypeError(f"{name} must be a positive number, got {value!r}. {remedy}")
     if not 0.0 < number < math.inf:
         raise InvalidInputError(f"{name} must be positive and finite, got {number}. {remedy}")
     return number
+
+
+def _as_float(value: Any) -> float:
+    """Return a number as a float: infinity where it is too large, NaN where it is masked."""
+    if np.ma.is_masked(value):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def check_learning_rate(value: Any) -> float:
@@ -305,7 +313,7 @@ def check_indices(indices: Any, n: int) -> npt.NDArray[np.intp]:
         )
     try:
         return np.unique(np.arange(n)[chosen])
-    except IndexError:
+    except (IndexError, OverflowError):
         bad = next(int(i) for i in np.ravel(chosen) if not -n <= i < n)
     raise InvalidInputError(
         f"indices has {bad}, and there are {n} rows. Pass numbers from {-n} to {n - 1}."

@@ -444,7 +444,9 @@ def _largest_n(work: Work, memory: int) -> int:
 
 def _check_operation(what: Any) -> Operation:
     try:
-        return next(operation for operation in PLANNED if operation.value == validation.as_choice(what))
+        return next(
+            operation for operation in PLANNED if operation.value == validation.as_choice(what)
+        )
     except StopIteration:
         names = ", ".join(repr(operation.value) for operation in PLANNED)
         raise InvalidInputError(f"unknown operation {what!r}: expected one of {names}.") from None

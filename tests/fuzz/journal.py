@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,19 +17,16 @@ from gprat.exceptions import GpratError
 __all__ = ["documented", "fuzzed", "note"]
 
 _PATH = os.environ.get("GPRAT_FUZZ_JOURNAL")
-_JOURNAL = Path(_PATH) if _PATH else None
+_counts: Counter[str] = Counter()
 
 
-class _Counter:
-    inputs = 0
-
-
-def note(what: Any) -> None:
+def note(test: str, what: Any) -> None:
     """Count an input, and write it down where a campaign asks for that."""
-    _Counter.inputs += 1
-    if _JOURNAL is not None:
-        text = f"{_Counter.inputs}\n{what!r}\n"
-        _JOURNAL.write_text(text, encoding="utf-8", errors="backslashreplace")
+    if _PATH is None:
+        return
+    _counts[test] += 1
+    counts = "".join(f"{name} {count}\n" for name, count in _counts.items())
+    Path(_PATH).write_text(f"{counts}\n{what!r}", encoding="utf-8", errors="backslashreplace")
 
 
 def fuzzed(weight: float = 1.0, **strategies: Any) -> Callable[[Callable[..., None]], Any]:
@@ -40,7 +38,7 @@ def fuzzed(weight: float = 1.0, **strategies: Any) -> Callable[[Callable[..., No
     def decorate(test: Callable[..., None]) -> Any:
         @functools.wraps(test)
         def recorded(*arguments: Any, **example: Any) -> None:
-            note((test.__name__, arguments, example))
+            note(test.__name__, (arguments, example))
             test(*arguments, **example)
 
         count = max(1, round(weight * settings.default.max_examples))
@@ -55,4 +53,5 @@ def documented(*others: type[Exception]) -> Iterator[None]:
     try:
         yield
     except (GpratError, *others) as error:
-        assert str(error), "an error without a message"
+        if not str(error):
+            raise AssertionError("an error without a message") from error

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+
 from oracles import Dense, log_marginal_likelihood
 
 _REPETITIONS = 6

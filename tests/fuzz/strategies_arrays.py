@@ -222,7 +222,7 @@ class _Stubborn:
         return 3
 
     def __getitem__(self, item: Any) -> Any:
-        raise KeyError(item)
+        raise TypeError(item)
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         raise RuntimeError("no array for you")

@@ -33,7 +33,9 @@ tame_values = st.floats(0.375, 2.5, width=32)
 
 absurd_values = st.one_of(
     tame_values,
-    st.sampled_from([5e-324, 1e-310, 1e-300, 1e-160, 1e-20, 1e-8, 1e8, 1e20, 1e160, 1e300, 1.7e308]),
+    st.sampled_from(
+        [5e-324, 1e-310, 1e-300, 1e-160, 1e-20, 1e-8, 1e8, 1e20, 1e160, 1e300, 1.7e308]
+    ),
     st.floats(min_value=5e-324, allow_nan=False, allow_infinity=False),
 )
 """All positive numbers, the ends of the range above all."""
@@ -74,7 +76,8 @@ def leaves(draw: Any, d: int, values: Any = tame_values, python: bool = True) ->
             return np.reshape([value() for _ in range(int(np.prod(shape)))], shape)
 
         weights = np.array([value() for _ in range(q)])
-        return SpectralMixture(weights, 0.3 * matrix(), 0.3 * matrix(), bounds(), bounds(), bounds())
+        means, scales = (np.maximum(0.25 * matrix(), 5e-324) for _ in range(2))
+        return SpectralMixture(weights, means, scales, bounds(), bounds(), bounds())
 
     makers = {
         "constant": lambda: ConstantKernel(value(), bounds()),
@@ -126,7 +129,5 @@ def kernels(
         location = draw(st.sampled_from([-1.0, 1.0])) * draw(values)
         feature = draw(st.integers(0, d - 1))
         place_bounds = draw(st.sampled_from(["fixed", (-9.0, 9.0)]))
-        return ChangePoint(
-            k1, k2, location, draw(values), feature, place_bounds, draw(tame_bounds)
-        )
+        return ChangePoint(k1, k2, location, draw(values), feature, place_bounds, draw(tame_bounds))
     return k1 + k2 if operator == "sum" else k1 * k2

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from fuzz.strategies_arrays import tables, tame
-from fuzz.strategies_kernels import kernels, tame_values
 from hypothesis import strategies as st
 from scipy.stats import halfnorm, lognorm, norm
 
+from fuzz.strategies_arrays import tables, tame
+from fuzz.strategies_kernels import kernels, tame_values
 from gprat import GP
 from gprat.means import FixedLinear, as_mean
 

@@ -4,15 +4,14 @@ import warnings
 
 import numpy as np
 import pytest
-from fuzz.journal import documented, fuzzed
-from fuzz.strategies_arrays import disguised, nasty, tables
 from hypothesis import assume
 from hypothesis import strategies as st
 
 import gprat
+from fuzz.journal import documented, fuzzed
+from fuzz.strategies_arrays import disguised, nasty, tables
 from gprat import GP, GaussianProcessRegressor
 from gprat.diagnostics import diagnose_predictions
-from gprat.exceptions import GpratError
 from gprat.kernels import RBF, DotProduct
 
 
@@ -21,7 +20,9 @@ def data(draw):
     """X, y and test points in disguise, all of the same features."""
     n, m, d = draw(st.integers(1, 7)), draw(st.integers(0, 4)), draw(st.integers(1, 3))
     k = draw(st.sampled_from([None, 1, 2]))
-    return [draw(disguised(draw(tables(rows, columns)))) for rows, columns in ((n, d), (n, k), (m, d))]
+    return [
+        draw(disguised(draw(tables(rows, columns)))) for rows, columns in ((n, d), (n, k), (m, d))
+    ]
 
 
 def _answers(gp, points):
@@ -38,7 +39,9 @@ def _answers(gp, points):
     ]
 
 
-@fuzzed(arguments=data(), dtype=st.sampled_from([None, "float32", "float64"]), tile=st.integers(1, 9))
+@fuzzed(
+    arguments=data(), dtype=st.sampled_from([None, "float32", "float64"]), tile=st.integers(1, 9)
+)
 def test_the_container_does_not_matter(arguments, dtype, tile):
     before = [argument.fingerprint() for argument in arguments]
     X, y, points = (argument.argument for argument in arguments)
@@ -225,5 +228,3 @@ def test_what_makes_no_sense_is_refused_by_the_estimator(call, value):
         # scikit-learn lets errors of others' objects through.
         with documented(ValueError, TypeError, RuntimeError, OverflowError):
             OF_ESTIMATOR[call](value)
-
-

@@ -1,11 +1,11 @@
-"""Hyperparameters, inputs and targets from 1e-323 to 1e308: answers are numbers, or errors say why."""
+"""Hyperparameters and data from 1e-323 to 1e308: answers are numbers, or errors say why."""
 
 import numpy as np
+from hypothesis import strategies as st
+
 from fuzz.journal import documented, fuzzed
 from fuzz.strategies_kernels import absurd_values
 from fuzz.strategies_models import recipes
-from hypothesis import strategies as st
-
 from gprat import GP
 
 absurd_numbers = st.one_of(
@@ -56,7 +56,9 @@ def test_absurd_data(recipe):
 def test_absurd_noise(recipe, noise, known):
     arguments = {"kernel": recipe.arguments["kernel"], "dtype": recipe.arguments["dtype"]}
     with documented():
-        gp = GP(recipe.X, recipe.y, noise=noise, known_noise=known, noise_bounds="fixed", **arguments)
+        gp = GP(
+            recipe.X, recipe.y, noise=noise, known_noise=known, noise_bounds="fixed", **arguments
+        )
         _ask_everything(gp, recipe.points)
 
 
@@ -66,5 +68,7 @@ def test_absurd_theta(recipe, entries):
     before = gp.theta
     with documented():
         gp.theta = np.resize(entries, before.shape)
-        np.testing.assert_allclose(gp.theta, np.resize(entries, before.shape), rtol=1e-14, atol=1e-14)
+        np.testing.assert_allclose(
+            gp.theta, np.resize(entries, before.shape), rtol=1e-14, atol=1e-14
+        )
         _ask_everything(gp, recipe.points)

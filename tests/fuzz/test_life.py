@@ -7,15 +7,15 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from fuzz.journal import note
-from fuzz.strategies_arrays import tables
-from fuzz.strategies_models import recipes
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from numpy.testing import assert_allclose, assert_array_equal
 
 import gprat
+from fuzz.journal import note
+from fuzz.strategies_arrays import tables
+from fuzz.strategies_models import recipes
 from gprat import GP
 from gprat.exceptions import (
     GpratError,
@@ -32,10 +32,10 @@ class Life(RuleBasedStateMachine):
 
     @initialize(recipe=recipes(most=6))
     def be_born(self, recipe):
-        note(recipe)
+        self.recipe, arguments = recipe, recipe.arguments
+        self._note("be born")
         self.gp = recipe.model()
         self.X, self.Y = recipe.X.copy(), recipe.y.reshape(len(recipe.X), -1).copy()
-        self.recipe, arguments = recipe, recipe.arguments
         self.groups = list(arguments.get("noise_groups", []))
         self.by_row = {
             name: np.array(arguments[name], dtype=np.float64)
@@ -43,12 +43,17 @@ class Life(RuleBasedStateMachine):
             if np.ndim(arguments.get(name, 0.0)) == 1 and not (name == "noise" and self.groups)
         }
 
+    def _note(self, what):
+        note("life", (self.recipe, what))
+
     def _afresh(self):
         """A new model of the same rows at the same hyperparameters."""
         arguments = {**self.recipe.arguments, **self.by_row, "kernel": self.gp.kernel}
         if self.groups:
             # A label whose rows are all gone keeps its variance.
-            variances = dict(zip(self._labels(), np.atleast_1d(self.gp.noise_variance), strict=True))
+            variances = dict(
+                zip(self._labels(), np.atleast_1d(self.gp.noise_variance), strict=True)
+            )
             arguments["noise_groups"] = self.groups
             arguments["noise"] = [variances[label] for label in sorted(set(self.groups))]
         elif "noise" not in self.by_row:
@@ -63,8 +68,10 @@ class Life(RuleBasedStateMachine):
         X = data.draw(tables(m, self.X.shape[1])).astype(self.gp.dtype).astype(np.float64)
         Y = data.draw(tables(m, self.Y.shape[1])).astype(self.gp.dtype).astype(np.float64)
         more = {name: np.linspace(0.1, 0.5, m) for name in self.by_row}
-        groups = [data.draw(st.sampled_from(self._labels())) for _ in range(m)] if self.groups else []
-        note(("append", X, Y, groups))
+        groups = (
+            [data.draw(st.sampled_from(self._labels())) for _ in range(m)] if self.groups else []
+        )
+        self._note(("append", X, Y, groups))
         given = {**more, "noise_groups": groups} if self.groups else more
         before = self.gp.predict(self.X) if self._is_sound() else None
         try:
@@ -83,7 +90,7 @@ class Life(RuleBasedStateMachine):
     def delete(self, data):
         n = len(self.X)
         rows = data.draw(st.lists(st.integers(-n, n - 1), max_size=n))
-        note(("delete", rows))
+        self._note(("delete", rows))
         kept = np.delete(np.arange(n), np.array(rows, dtype=int))
         q = self.recipe.basis(self.X).shape[1]
         try:
@@ -100,7 +107,7 @@ class Life(RuleBasedStateMachine):
     @rule(data=st.data())
     def set_theta(self, data):
         moves = data.draw(st.lists(st.floats(-0.5, 0.5), min_size=1, max_size=8))
-        note(("theta", moves))
+        self._note(("theta", moves))
         theta = self.gp.theta + np.resize(moves, self.gp.theta.shape)
         if np.abs(theta).max(initial=0.0) < 3.0:
             self.gp.theta = theta
@@ -109,13 +116,13 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: not self.groups and "noise" not in self.by_row)
     @rule(noise=st.floats(0.0625, 1.0, width=32))
     def set_noise(self, noise):
-        note(("noise", noise))
+        self._note(("noise", noise))
         self.gp.noise_variance = noise
         assert self.gp.noise_variance == noise
 
     @rule(steps=st.integers(1, 2))
     def learn(self, steps):
-        note(("learn", steps))
+        self._note(("learn", steps))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
@@ -130,7 +137,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(how=st.sampled_from(["copy", "deepcopy", "pickle", "file", "file with factor"]))
     def move(self, how):
-        note(how)
+        self._note(how)
         before = self._predictions(self.gp)
         try:
             self.gp = self._moved(how)
@@ -162,7 +169,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def compare(self, data):
-        note("compare")
+        self._note("compare")
         fresh = self._afresh()
         assert_array_equal(self.gp.X, fresh.X)
         assert_array_equal(self.gp.y, fresh.y)
@@ -173,7 +180,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(count=st.integers(1, 3), source=st.sampled_from(["posterior", "prior"]))
     def sample(self, count, source):
-        note("sample")
+        self._note("sample")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", JitterWarning)
             try:
@@ -198,7 +205,9 @@ class Life(RuleBasedStateMachine):
 
     def _compare(self, old, new, gp):
         """As equal as the condition of the matrix and of the trend lets them be."""
-        condition = gp.condition_number() * np.linalg.cond(_with_ones(self.recipe.basis(self.X))) ** 2
+        condition = (
+            gp.condition_number() * np.linalg.cond(_with_ones(self.recipe.basis(self.X))) ** 2
+        )
         error = 50 * len(self.X) * condition * np.finfo(gp.dtype).eps
         if error > 1e-2:
             return

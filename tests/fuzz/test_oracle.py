@@ -1,12 +1,13 @@
 """Models of every make agree with dense matrices, as far as rounding leaves the answer sure."""
 
 import numpy as np
-from fuzz.journal import documented, fuzzed
-from fuzz.reference import Case, gradient, gradient_scale, is_safe, sure_answers
-from fuzz.strategies_models import recipes
 from hypothesis import event
 from hypothesis import strategies as st
 
+from fuzz.journal import documented, fuzzed
+from fuzz.reference import Case, gradient, gradient_scale, is_safe, sure_answers
+from fuzz.strategies_kernels import kernels
+from fuzz.strategies_models import MEANS, Recipe, recipes
 from gprat.exceptions import InvalidInputError, NotPositiveDefiniteError, RankDeficientTrendError
 
 SEEDS = st.integers(0, 2**16)
@@ -61,6 +62,12 @@ def test_answers(recipe, seed):
     except RankDeficientTrendError:
         assert np.linalg.cond(case.H) > 1e-3 / unit
         return
+    _check_answers(found, recipe, case, seed)
+
+
+def _check_answers(found, recipe, case, seed):
+    """Hold the answers against dense matrices."""
+    unit = _unit(recipe)
     assert all(np.isfinite(value).all() for value in found.values()), found
     assert (found["variance"] >= 0.0).all()
     if not is_safe(case, unit):
@@ -102,3 +109,38 @@ def _nearby_gradient(case, rng, unit):
     inner = moved.kernel._kernel
     noise = case.noise + unit * len(case.X) * rng.uniform(-1, 1) * np.max(inner.diag(case.X))
     return gradient(Case(inner, moved.X, moved.Y, noise, case.H, moved.Xs, case.Hs))
+
+
+@st.composite
+def many_rows(draw):
+    """Models large enough for a task graph on several threads; points are scattered by a seed."""
+    n, d = draw(st.integers(250, 420)), draw(st.integers(1, 3))
+    rng = np.random.default_rng(draw(SEEDS))
+    arguments = {
+        "kernel": draw(kernels(d, depth=2)),
+        "noise": 0.5,
+        "mean": draw(st.sampled_from(MEANS)),
+        "tile_size": draw(st.integers(13, 150)),
+        "dtype": draw(st.sampled_from(["float64", "float32"])),
+    }
+    X, points = rng.normal(size=(n, d)), rng.normal(size=(draw(st.integers(1, 40)), d))
+    return Recipe(X, rng.normal(size=(n, 2)), points, arguments)
+
+
+@fuzzed(weight=0.5, recipe=many_rows(), threads=st.integers(2, 4), seed=SEEDS)
+def test_many_rows_on_several_threads(recipe, threads, seed):
+    recipe.X, recipe.y, recipe.points = (
+        np.asarray(values, dtype=recipe.arguments["dtype"]).astype(np.float64)
+        for values in (recipe.X, recipe.y, recipe.points)
+    )
+    case, unit = _case(recipe), _unit(recipe)
+    try:
+        alone, together = (
+            _all_answers(recipe.model(threads=count), recipe) for count in (1, threads)
+        )
+    except NotPositiveDefiniteError:
+        assert not is_safe(case, unit)
+        return
+    for name, value in alone.items():
+        np.testing.assert_array_equal(together[name], value, err_msg=name)
+    _check_answers(alone, recipe, case, seed)

@@ -1,20 +1,22 @@
-"""Plans, simulations, diagnostics and tables of anything: sensible numbers, or errors that say why."""
+"""Plans, simulations, diagnostics and tables of anything: sensible numbers, or clear errors."""
 
 import tempfile
 import warnings
 from pathlib import Path
 
 import numpy as np
-from fuzz.journal import documented, fuzzed
-from fuzz.strategies_arrays import nasty
 from hypothesis import strategies as st
 
 import gprat
+from fuzz.journal import documented, fuzzed
+from fuzz.strategies_arrays import nasty
 from gprat.diagnostics import diagnose_predictions
 from gprat.tables import open_table
-from gprat.tables.numbers import collect, numeric_columns
+from gprat.tables.numbers import numeric_columns, read
 
-sizes = st.one_of(st.integers(-2, 3000), st.integers(1, 10**9), st.sampled_from([2**31, 2**63, 10**30]))
+sizes = st.one_of(
+    st.integers(-2, 3000), st.integers(1, 10**9), st.sampled_from([2**31, 2**63, 10**30])
+)
 operations = st.sampled_from(["fit", "predict", "variance", "covariance"])
 
 
@@ -89,8 +91,12 @@ def test_diagnostics(y, mean, std, levels):
 
 
 cells = st.one_of(
-    st.sampled_from(["1", "-2.5", "1e400", "nan", "", " ", "x", '"', '"a', ",", ";", "\t", "\n", "é"]),
-    st.sampled_from(["0x10", "1_000", "1,5", "inf", "TRUE", "NA", "\x00", "\r", "#", "'", "2020-01-01"]),
+    st.sampled_from(
+        ["1", "-2.5", "1e400", "nan", "", " ", "x", '"', '"a', ",", ";", "\t", "\n", "é"]
+    ),
+    st.sampled_from(
+        ["0x10", "1_000", "1,5", "inf", "TRUE", "NA", "\x00", "\r", "#", "'", "2020-01-01"]
+    ),
     st.floats().map(repr),
     st.text(max_size=4),
 )
@@ -113,5 +119,5 @@ def test_text_tables(header, rows, separator, codec, given_separator):
             table = open_table(path, separator if given_separator else None)
             names, _ = numeric_columns(table)
             if names:
-                numbers = collect(table, names)
-                assert not isinstance(numbers, str)
+                blocks = list(read(table, names))
+                assert all(rows.numbers.shape == (len(rows.block), len(names)) for rows in blocks)

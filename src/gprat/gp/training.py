@@ -266,7 +266,7 @@ class Training(Likelihood):
     def _check_starts(self, starts: Sequence[npt.ArrayLike] | None) -> list[Float64Array] | None:
         if starts is None:
             return None
-        if isinstance(starts, str | bytes) or not isinstance(starts, Sequence | np.ndarray):
+        if not _is_list(starts):
             raise UnsupportedTypeError(
                 f"starts must be a list of hyperparameters as in theta, got {starts!r}. Pass "
                 "[theta] for one start."
@@ -316,7 +316,7 @@ class Training(Likelihood):
             return default_schedule(self._X.shape[0], p) if is_default else None
         if warm_start is None or isinstance(warm_start, str):
             return warm_start  # `train` says what is wrong with other strings
-        if not isinstance(warm_start, Sequence | np.ndarray):
+        if not _is_list(warm_start):
             raise UnsupportedTypeError(
                 f'warm_start must be "auto", None or numbers of rows, got {warm_start!r}. Pass '
                 "ascending numbers, such as (100, 1000)."
@@ -399,6 +399,12 @@ class Training(Likelihood):
         )
         digest.update(repr(described).encode())
         return digest.hexdigest()
+
+
+def _is_list(values: Any) -> bool:
+    if isinstance(values, np.ndarray):
+        return values.ndim > 0
+    return isinstance(values, Sequence) and not isinstance(values, str | bytes)
 
 
 @contextlib.contextmanager
