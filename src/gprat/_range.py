@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gprat._validation import has_finite_sum
 from gprat.exceptions import ResultOverflowError
 
 __all__ = ["ensure_finite"]
@@ -22,7 +23,8 @@ def ensure_finite(what: str, dtype: np.dtype[Any], *results: Any) -> None:
     dtype : dtype
         In which it was.
     *results : float or ndarray
-        Read once, at the speed of memory.
+        Arrays are read once, at the speed of memory. A float may be infinite: that is what the
+        sum of many squares rounds to.
 
     Raises
     ------
@@ -30,13 +32,12 @@ def ensure_finite(what: str, dtype: np.dtype[Any], *results: Any) -> None:
         If there is such a value.
     """
     for values in results:
-        # The sum of finite values is finite unless it overflows.
-        with np.errstate(over="ignore", invalid="ignore"):
-            total = np.add.reduce(values, axis=None)
-        if not math.isfinite(total) and not np.isfinite(values).all():
+        if isinstance(values, float) and math.isinf(values):
+            continue
+        if not has_finite_sum(values) and not np.isfinite(values).all():
             remedy = " or use dtype=numpy.float64," if dtype == np.float32 else ""
             raise ResultOverflowError(
-                f"the {what} cannot be represented: its computation left the range of {dtype}, "
+                f"the {what} cannot be computed: numbers left the range of {dtype}, "
                 f"which ends at {np.finfo(dtype).max:.1e}. Scale X and y to the order of one,"
                 f"{remedy} and bring the hyperparameters nearer to the scale of the data."
             )

@@ -291,13 +291,19 @@ def check_count(value: Any, name: str, remedy: str) -> int:
 
 def is_zero(value: Any) -> bool:
     """Whether `value` is a number, and that number is 0."""
-    return isinstance(value, Number) and bool(value == 0)
+    return isinstance(value, Number) and not value
 
 
 def check_indices(indices: Any, n: int) -> npt.NDArray[np.intp]:
     """Return the rows that `indices` name as NumPy has it, ascending, each once."""
     if isinstance(indices, slice):
-        return np.unique(np.arange(n)[indices])
+        try:
+            return np.unique(np.arange(n)[indices])
+        except (TypeError, ValueError) as error:
+            raise InvalidInputError(
+                f"indices is {indices!r}, which selects no rows: {error}. Pass a slice of whole "
+                "numbers."
+            ) from None
     chosen = as_array(indices, "indices")
     if chosen.size == 0 and chosen.dtype.kind == "f":
         chosen = chosen.astype(np.intp)  # an empty list
@@ -437,12 +443,15 @@ def _as_finite(array: npt.NDArray[Any], name: str, dtype: np.dtype[Any]) -> Floa
     if array.dtype != dtype or not (flags.c_contiguous and flags.aligned):
         with np.errstate(over="ignore"):
             converted = np.require(array, dtype=dtype, requirements=["C", "A"])
-    # The sum of finite values is finite unless it overflows: one pass, no temporary.
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = np.add.reduce(converted, axis=None)
-    if not math.isfinite(total):
+    if not has_finite_sum(converted):
         _refuse_nonfinite(array, converted, name)
     return converted
+
+
+def has_finite_sum(array: npt.NDArray[Any]) -> bool:
+    """Whether all values are finite, in one pass without a temporary; large ones may look not."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return math.isfinite(np.add.reduce(array, axis=None))
 
 
 def _refuse_nonfinite(array: npt.NDArray[Any], converted: FloatArray, name: str) -> None:

@@ -187,12 +187,17 @@ def _check_distribution(name: object, distribution: Any) -> None:
             f"scipy.stats.lognorm(1.0), got {distribution!r}."
         )
     try:
-        distribution.support()
+        ends = distribution.support()
     except TypeError as error:  # a distribution whose shape parameters are still missing
         raise UnsupportedTypeError(
             f"the prior of {name} has no parameters yet: {error}. Freeze it by calling it, as in "
             "scipy.stats.lognorm(1.0)."
         ) from error
+    if np.ndim(ends) != 1:
+        raise InvalidInputError(
+            f"the prior of {name} has parameters of shape {np.shape(ends)[1:]}, and is of one "
+            "number. Pass numbers as parameters, and one prior for each element of a vector."
+        )
 
 
 def _check_support(name: str, distribution: Distribution, bounds: Float64Array) -> None:

@@ -126,12 +126,14 @@ class Life(RuleBasedStateMachine):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                before = self.gp.loss()
+                start, before = self.gp.theta, self.gp.loss()
                 result = self.gp.optimize(max_iter=steps)
             except GpratError:
                 return
-        within = (self.gp.theta >= self.gp.bounds[:, 0] - 1e-9).all()
-        assert within or self.gp.theta.size == 0
+        low, high = self.gp.bounds.T
+        assert ((low - 1e-9 <= self.gp.theta) & (self.gp.theta <= high + 1e-9)).all()
+        if not ((low <= start) & (start <= high)).all():
+            return  # training starts from the nearest point within the bounds
         unit = np.finfo(self.gp.dtype).eps
         assert result.fun <= before + 1e3 * unit * (1 + abs(before)) or not self._is_sound()
 

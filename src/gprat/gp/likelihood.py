@@ -80,7 +80,7 @@ class Likelihood(ModelState):
         Returns
         -------
         log_marginal_likelihood : float
-            Summed over the outputs.
+            Summed over the outputs; -inf where it is below the range of floating-point numbers.
         gradient : ndarray of shape (p,), float64
             Only if `eval_gradient`.
 
@@ -90,6 +90,8 @@ class Likelihood(ModelState):
             If the covariance matrix has no Cholesky factor at theta.
         RankDeficientTrendError
             If basis functions of the trend depend on each other at the training points.
+        ResultOverflowError
+            If the gradient is outside the range of floating-point numbers.
 
         Examples
         --------
@@ -139,6 +141,10 @@ class Likelihood(ModelState):
         ------
         NotPositiveDefiniteError
             If the covariance matrix has no Cholesky factor at theta.
+        InvalidInputError
+            If the mean has a coefficient that one of the rows decides alone.
+        ResultOverflowError
+            If a result is outside the range of floating-point numbers.
 
         Examples
         --------
@@ -167,6 +173,10 @@ class Likelihood(ModelState):
         ------
         NotPositiveDefiniteError
             If the covariance matrix has no Cholesky factor.
+        InvalidInputError
+            If the mean has a coefficient that one of the rows decides alone.
+        ResultOverflowError
+            If a result is outside the range of floating-point numbers.
 
         Examples
         --------
@@ -365,7 +375,8 @@ class Likelihood(ModelState):
             residual = alpha / np.sqrt(precision)
             log_density = 0.5 * (np.log(precision) - residual**2 - np.log(2.0 * np.pi))
             mean, variance = targets - alpha / precision, 1.0 / precision[:, 0]
-        ensure_finite("leave-one-out prediction", self._dtype, mean, variance, log_density)
+        densities = np.where(np.isneginf(log_density), 0.0, log_density)
+        ensure_finite("leave-one-out prediction", self._dtype, mean, variance, densities)
         return LeaveOneOut(
             mean=self._as_targets(mean),
             variance=variance,

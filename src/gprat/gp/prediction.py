@@ -48,6 +48,8 @@ class Prediction(ModelState):
             If basis functions of the trend depend on each other at the training points.
         InsufficientMemoryError
             If it needs more memory than it may take, or than there is; nothing was computed.
+        ResultOverflowError
+            If a result is outside the range of floating-point numbers.
 
         Examples
         --------
@@ -90,6 +92,8 @@ class Prediction(ModelState):
             If basis functions of the trend depend on each other at the training points.
         InsufficientMemoryError
             If it needs more memory than it may take, or than there is; nothing was computed.
+        ResultOverflowError
+            If a result is outside the range of floating-point numbers.
 
         Examples
         --------
@@ -136,6 +140,8 @@ class Prediction(ModelState):
             If basis functions of the trend depend on each other at the training points.
         InsufficientMemoryError
             If it needs more memory than it may take, or than there is; nothing was computed.
+        ResultOverflowError
+            If a result is outside the range of floating-point numbers.
 
         Examples
         --------

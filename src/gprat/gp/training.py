@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -277,6 +277,10 @@ class Training(Likelihood):
     def _check_partners(self, partners: Sequence[Training]) -> list[Training]:
         """Return this model and its partners."""
         names = self._hyperparameters.names
+        if not _is_list(partners):
+            raise UnsupportedTypeError(
+                f"partners must be a list of gprat.GP, got {partners!r}. Leave it out for none."
+            )
         for position, partner in enumerate(partners):
             if not isinstance(partner, Training):
                 raise UnsupportedTypeError(
@@ -306,6 +310,10 @@ class Training(Likelihood):
         names = self._hyperparameters.names
         if isinstance(fixed, str):
             fixed = (fixed,)
+        if not isinstance(fixed, Iterable):
+            raise UnsupportedTypeError(
+                f"fixed must be names of hyperparameters, got {fixed!r}. Leave it out for none."
+            )
         left_out = {i for name in fixed for i in positions_of(name, names, "fixed")}
         return np.array([i for i in range(len(names)) if i not in left_out], dtype=np.intp)
 
