@@ -304,7 +304,7 @@ def check_indices(indices: Any, n: int) -> npt.NDArray[np.intp]:
                 f"indices is {indices!r}, which selects no rows: {error}. Pass a slice of whole "
                 "numbers."
             ) from None
-    chosen = as_array(indices, "indices")
+    chosen = as_array(indices, "indices", "whole numbers, a slice or a boolean array")
     if chosen.size == 0 and chosen.dtype.kind == "f":
         chosen = chosen.astype(np.intp)  # an empty list
     if chosen.dtype.kind not in "iub":
@@ -348,14 +348,16 @@ def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return view
 
 
-def as_array(values: Any, name: str) -> npt.NDArray[Any]:
-    """Return `values` as an array of whatever dtype, or say that `name` is none."""
+def as_array(
+    values: Any, name: str, expected: str = "convertible to an array of numbers"
+) -> npt.NDArray[Any]:
+    """Return `values` as an array of whatever dtype, or say what `name` must be."""
     try:
         return np.asarray(values)
     except (TypeError, ValueError, RuntimeError) as error:
         raise InvalidInputError(
-            f"{name} must be convertible to an array of numbers, got {type(values).__name__}: "
-            f"{error}. Give every row the same number of values."
+            f"{name} must be {expected}, got {type(values).__name__}: {error}. Give every row the "
+            "same number of values."
         ) from error
 
 
