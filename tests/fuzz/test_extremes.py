@@ -24,8 +24,8 @@ def _check(name, values):
 
 def _questions(gp, points):
     yield "likelihood", lambda: gp.log_marginal_likelihood()
-    yield "gradient", lambda: np.hstack(gp.log_marginal_likelihood(eval_gradient=True))
-    yield "leave-one-out gradient", lambda: np.hstack(gp.loo_log_density(eval_gradient=True))
+    yield "gradient", lambda: gp.log_marginal_likelihood(eval_gradient=True)[1]
+    yield "leave-one-out gradient", lambda: gp.loo_log_density(eval_gradient=True)[1]
     yield "mean", lambda: gp.predict(points)
     yield "variance", lambda: np.hstack(list(map(np.ravel, gp.predict_with_uncertainty(points))))
     yield "covariance", lambda: gp.predict_with_full_cov(points)[1]

@@ -8,6 +8,7 @@ from sklearn.base import clone
 from fuzz.journal import documented, fuzzed
 from fuzz.strategies_arrays import tables
 from fuzz.strategies_kernels import absurd_values, kernels
+from fuzz.strategies_text import WORDS
 from gprat import GP
 from gprat.kernels import (
     ConstantKernel,
@@ -19,56 +20,6 @@ from gprat.kernels import (
 )
 from gprat.kernels.description import kernel_from_plain, kernel_to_plain
 from oracles import evaluate_program
-
-WORDS = [
-    "RBF",
-    "Matern",
-    "WhiteKernel",
-    "ConstantKernel",
-    "ActiveDims",
-    "SpectralMixture",
-    "ChangePoint",
-    "DotProduct",
-    "(",
-    ")",
-    "[",
-    "]",
-    ",",
-    "+",
-    "*",
-    "**",
-    "-",
-    "1",
-    "2.5",
-    "1e400",
-    "0x1f",
-    "inf",
-    "nan",
-    "'fixed'",
-    "None",
-    "slice",
-    "=",
-    "length_scale",
-    "nu",
-    "lambda",
-    ":",
-    ".",
-    "{",
-    "}",
-    "#",
-    "\n",
-    "\x00",
-    "�",
-    "é",
-    "__import__",
-    "CompoundKernel",
-    "Sum",
-    "k1",
-    "k2",
-    "dims",
-    "10**9",
-    "True",
-]
 
 
 @st.composite

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import gprat
 from fuzz.journal import documented, fuzzed
 from fuzz.strategies_arrays import nasty
+from fuzz.strategies_text import cells
 from gprat.diagnostics import diagnose_predictions
 from gprat.tables import open_table
 from gprat.tables.numbers import numeric_columns, read
@@ -88,18 +89,6 @@ def test_diagnostics(y, mean, std, levels):
             assert str(found)
             assert found.n == np.isfinite(y).sum()
             assert not np.isnan([found.rmse, found.mae, found.nlpd]).any()
-
-
-cells = st.one_of(
-    st.sampled_from(
-        ["1", "-2.5", "1e400", "nan", "", " ", "x", '"', '"a', ",", ";", "\t", "\n", "é"]
-    ),
-    st.sampled_from(
-        ["0x10", "1_000", "1,5", "inf", "TRUE", "NA", "\x00", "\r", "#", "'", "2020-01-01"]
-    ),
-    st.floats().map(repr),
-    st.text(max_size=4),
-)
 
 
 @fuzzed(

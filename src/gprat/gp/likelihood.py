@@ -317,7 +317,7 @@ class Likelihood(ModelState):
         Returns
         -------
         float
-            Good to a few per cent.
+            Good to a few per cent up to 1/ε², above which it may also be infinite.
 
         Raises
         ------
@@ -335,9 +335,11 @@ class Likelihood(ModelState):
         n = posterior.problem.X.shape[0]
         if n <= _SMALL:
             singular_values = np.linalg.svd(posterior.cholesky(), compute_uv=False)
-            return float((singular_values[0] / singular_values[-1]) ** 2)
+            largest, smallest = float(singular_values[0]), float(singular_values[-1])
+            ratio = largest / smallest if smallest > 0.0 else np.inf
+            return ratio * ratio
 
-        def largest(apply: Callable[[FloatArray], FloatArray]) -> float:
+        def largest_of(apply: Callable[[FloatArray], FloatArray]) -> float:
             operator = LinearOperator((n, n), matvec=apply, dtype=self._dtype)
             start = np.random.default_rng(0).standard_normal((n,)).astype(self._dtype)
             (value,) = eigsh(operator, k=1, tol=1e-2, v0=start, return_eigenvectors=False)
@@ -346,7 +348,7 @@ class Likelihood(ModelState):
         def column(values: FloatArray) -> FloatArray:
             return np.ascontiguousarray(values, dtype=self._dtype).reshape(n, 1)
 
-        return largest(lambda x: posterior.multiply(column(x))) * largest(
+        return largest_of(lambda x: posterior.multiply(column(x))) * largest_of(
             lambda x: posterior.solve(column(x))
         )
 
