@@ -19,6 +19,8 @@ def _check(name, values):
     is_right = np.isfinite(values)
     if name == "likelihood":
         is_right |= np.isneginf(values)  # the square of y may be too large for a number
+    if name == "condition_number":
+        is_right |= np.isposinf(values)
     assert is_right.all(), (name, values)
 
 

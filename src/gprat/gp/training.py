@@ -26,6 +26,7 @@ from gprat.exceptions import (
 from gprat.gp.likelihood import Likelihood
 from gprat.gp.state import finite_bounds
 from gprat.kernels import Program
+from gprat.kernels._reading import is_list
 from gprat.noise import IntArray
 from gprat.optimize.adam import Moments
 from gprat.optimize.advice import advise
@@ -164,8 +165,9 @@ class Training(Likelihood):
         models = self._check_partners(partners)
         with _locked(models):
             active = self._active_positions(fixed)
-            is_default = optimizer == "l-bfgs-b" and max_iter is None and not partners
-            if partners and not (warm_start is None or validation.as_choice(warm_start) == "auto"):
+            is_default = optimizer == "l-bfgs-b" and max_iter is None and len(models) == 1
+            is_warm = warm_start is not None and validation.as_choice(warm_start) != "auto"
+            if len(models) > 1 and is_warm:
                 raise InvalidInputError(
                     "a warm start on some of the rows cannot be combined with partners, whose rows "
                     "are others. Leave warm_start out."
@@ -266,7 +268,7 @@ class Training(Likelihood):
     def _check_starts(self, starts: Sequence[npt.ArrayLike] | None) -> list[Float64Array] | None:
         if starts is None:
             return None
-        if not _is_list(starts):
+        if not is_list(starts):
             raise UnsupportedTypeError(
                 f"starts must be a list of hyperparameters as in theta, got {starts!r}. Pass "
                 "[theta] for one start."
@@ -277,7 +279,7 @@ class Training(Likelihood):
     def _check_partners(self, partners: Sequence[Training]) -> list[Training]:
         """Return this model and its partners."""
         names = self._hyperparameters.names
-        if not _is_list(partners):
+        if not is_list(partners):
             raise UnsupportedTypeError(
                 f"partners must be a list of gprat.GP, got {partners!r}. Leave it out for none."
             )
@@ -310,7 +312,7 @@ class Training(Likelihood):
         names = self._hyperparameters.names
         if isinstance(fixed, str):
             fixed = (fixed,)
-        if not isinstance(fixed, Iterable):
+        if not isinstance(fixed, Iterable) or (isinstance(fixed, np.ndarray) and fixed.ndim == 0):
             raise UnsupportedTypeError(
                 f"fixed must be names of hyperparameters, got {fixed!r}. Leave it out for none."
             )
@@ -324,7 +326,7 @@ class Training(Likelihood):
             return default_schedule(self._X.shape[0], p) if is_default else None
         if warm_start is None or isinstance(warm_start, str):
             return warm_start  # `train` says what is wrong with other strings
-        if not _is_list(warm_start):
+        if not is_list(warm_start):
             raise UnsupportedTypeError(
                 f'warm_start must be "auto", None or numbers of rows, got {warm_start!r}. Pass '
                 "ascending numbers, such as (100, 1000)."
@@ -407,12 +409,6 @@ class Training(Likelihood):
         )
         digest.update(repr(described).encode())
         return digest.hexdigest()
-
-
-def _is_list(values: Any) -> bool:
-    if isinstance(values, np.ndarray):
-        return values.ndim > 0
-    return isinstance(values, Sequence) and not isinstance(values, str | bytes)
 
 
 @contextlib.contextmanager
