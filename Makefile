@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := build/native
 
-.PHONY: demo test check native-test python-test docs bench format clean
+.PHONY: demo test check native-test python-test docs bench fuzz format clean
 
 ## Train on real measurements, forecast them, draw the pictures.
 demo: $(VENV)/demo
@@ -30,6 +30,10 @@ native-test: $(VENV)/test
 	  -DGPRAT_WARNINGS_AS_ERRORS=ON
 	$(BIN)/cmake --build $(NATIVE)
 	$(BIN)/ctest --test-dir $(NATIVE) --output-on-failure
+
+## Inputs at random over the whole public interface.
+fuzz: $(VENV)/test
+	$(BIN)/python -m campaigns.fuzz --record
 
 ## The documentation, as HTML in build/docs. A warning is an error.
 docs: $(VENV)/docs

@@ -24,6 +24,7 @@ __all__ = [
     "ModelFileError",
     "NotPositiveDefiniteError",
     "RankDeficientTrendError",
+    "ResultOverflowError",
     "RoundingWarning",
     "RuntimeSuspendedError",
     "TraceWarning",
@@ -157,6 +158,10 @@ class RankDeficientTrendError(GpratError, np.linalg.LinAlgError):
     def __reduce__(self) -> tuple[type, tuple[tuple[str, ...], int]]:
         """Rebuild from the arguments, not from the message."""
         return type(self), (self.names, self.column)
+
+
+class ResultOverflowError(GpratError, OverflowError):
+    """A result, or a number on the way to it, is outside the range of floating-point numbers."""
 
 
 class DataWarning(UserWarning):

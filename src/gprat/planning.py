@@ -441,7 +441,9 @@ def _largest_n(work: Work, memory: int) -> int:
 
 def _check_operation(what: Any) -> Operation:
     try:
-        return next(operation for operation in PLANNED if operation.value == what)
+        return next(
+            operation for operation in PLANNED if operation.value == validation.as_choice(what)
+        )
     except StopIteration:
         names = ", ".join(repr(operation.value) for operation in PLANNED)
         raise InvalidInputError(f"unknown operation {what!r}: expected one of {names}.") from None
@@ -458,9 +460,9 @@ def _check_size(value: Any, name: str) -> int:
 
 
 def _check_points(m: Any, operation: Operation) -> int:
-    if operation is Operation.FIT and m is not True and m == 0:
+    if operation is Operation.FIT and validation.is_zero(m):
         return 0
-    if operation is not Operation.FIT and m is not False and m == 0:
+    if operation is not Operation.FIT and m is not False and validation.is_zero(m):
         raise InvalidInputError(
             f"m is 0, and {operation.value!r} needs test points. Pass how many there will be, "
             "such as m=1000."

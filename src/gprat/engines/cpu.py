@@ -11,6 +11,7 @@ import numpy as np
 
 from gprat import _core, runtime
 from gprat._costs import Operation
+from gprat._range import ensure_finite
 from gprat._validation import Float64Array, FloatArray
 from gprat.engines.base import Adjoint, Clipping, Objective, Posterior, Problem
 from gprat.engines.calls import Call, ensure_colors_fit
@@ -292,6 +293,8 @@ class CpuPosterior:
             in_blocks=in_blocks,
         )
         self._has_factor = True
+        what = method.__name__.replace("_", " ")
+        ensure_finite(what, self._problem.X.dtype, *(_as_tuple(result)))
         return result
 
     def _update(
@@ -333,6 +336,10 @@ def _run(
     except _core.RankDeficient as failure:
         raise RankDeficientTrendError(problem.basis_names, failure.args[0]) from None
     raise _explain(problem, pivot, is_finite)
+
+
+def _as_tuple(result: Any) -> tuple[Any, ...]:
+    return result if isinstance(result, tuple) else (result,)
 
 
 def _differentiation(objective: Objective, inputs: bool = False) -> Operation:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gprat import _validation as validation
+from gprat._range import ensure_finite
 from gprat._validation import Float64Array, FloatArray
 from gprat.engines.base import Clipping, Engine, Problem
 from gprat.engines.calls import ensure_samples_fit
@@ -52,6 +53,8 @@ class Prediction(ModelState):
             If basis functions of the trend depend on each other at the training points.
         InsufficientMemoryError
             If it needs more memory than it may take, or than there is; nothing was computed.
+        ResultOverflowError
+            If a result is outside the range of floating-point numbers.
 
         Examples
         --------
@@ -100,6 +103,8 @@ class Prediction(ModelState):
             If basis functions of the trend depend on each other at the training points.
         InsufficientMemoryError
             If it needs more memory than it may take, or than there is; nothing was computed.
+        ResultOverflowError
+            If a result is outside the range of floating-point numbers.
 
         Examples
         --------
@@ -115,7 +120,9 @@ class Prediction(ModelState):
         mean, variance, clipping = posterior.predict_variance(points, self._basis_at(points))
         self._warn_of(clipping, variance.shape[0])
         if noise is not None:
-            variance += noise
+            with np.errstate(over="ignore"):
+                variance += noise
+            ensure_finite("variance with noise", self._dtype, variance)
         return self._finish_mean(mean, points), variance
 
     def predict_with_full_cov(
@@ -151,6 +158,8 @@ class Prediction(ModelState):
             If basis functions of the trend depend on each other at the training points.
         InsufficientMemoryError
             If it needs more memory than it may take, or than there is; nothing was computed.
+        ResultOverflowError
+            If a result is outside the range of floating-point numbers.
 
         Examples
         --------
@@ -167,7 +176,7 @@ class Prediction(ModelState):
         mean, covariance, clipping = posterior.predict_covariance(points, self._basis_at(points))
         self._warn_of(clipping, covariance.shape[0])
         if noise is not None:
-            covariance[np.diag_indices_from(covariance)] += noise
+            _add_to_diagonal(covariance, noise)
         return self._finish_mean(mean, points), covariance
 
     def predict_gradient(self, X: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
@@ -221,7 +230,10 @@ class Prediction(ModelState):
         if offset is not None:
             by_mean += offset.transpose(0, 2, 1)
         by_mean = by_mean[:, 0] if self._has_vector_targets else by_mean.transpose(0, 2, 1)
-        return by_mean.astype(self._dtype), by_variance.astype(self._dtype)
+        with np.errstate(over="ignore"):
+            results = by_mean.astype(self._dtype), by_variance.astype(self._dtype)
+        ensure_finite("gradient of the prediction", self._dtype, *results)
+        return results
 
     def sample(
         self,
@@ -277,7 +289,7 @@ class Prediction(ModelState):
         """
         points = self._check_points(X)
         count = validation.check_positive_integer(n_samples, "n_samples", _SAMPLES_REMEDY)
-        if source not in ("posterior", "prior"):
+        if validation.as_choice(source) not in ("posterior", "prior"):
             raise InvalidInputError(f'unknown source {source!r}: expected "posterior" or "prior".')
         noise = self._noise_at(include_noise, points.shape[0])
         m, k = points.shape[0], self._Y.shape[1]
@@ -345,7 +357,9 @@ class Prediction(ModelState):
     def _finish_mean(self, mean: FloatArray, points: FloatArray) -> FloatArray:
         offset = self._mean.offset(points, mean.shape[1])
         if offset is not None:
-            mean += offset.astype(self._dtype)
+            with np.errstate(over="ignore"):
+                mean += offset.astype(self._dtype)
+            ensure_finite("mean", self._dtype, mean)
         return self._as_targets(mean)
 
     def _ensure_samples_fit(self, m: int, columns: int, of_posterior: bool) -> None:
@@ -359,7 +373,7 @@ class Prediction(ModelState):
     ) -> FloatArray:
         posterior = self._posterior_at()
         mean, covariance, _ = posterior.predict_covariance(points, self._basis_at(points))
-        covariance[np.diag_indices_from(covariance)] += noise
+        _add_to_diagonal(covariance, noise)
         offset = self._mean.offset(points, mean.shape[1])
         if offset is not None:
             mean += offset.astype(self._dtype)
@@ -408,6 +422,13 @@ class Prediction(ModelState):
         """Return ε times the largest prior variance at the points."""
         epsilon = float(np.finfo(self._dtype).eps)
         return epsilon * float(self.kernel.diag(np.asarray(points, dtype=np.float64)).max())
+
+
+def _add_to_diagonal(covariance: FloatArray, noise: float | Float64Array) -> None:
+    diagonal = np.diag_indices_from(covariance)
+    with np.errstate(over="ignore"):
+        covariance[diagonal] += noise
+    ensure_finite("covariance with noise", covariance.dtype, covariance[diagonal])
 
 
 def color_matrix(

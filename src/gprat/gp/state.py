@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from gprat import _validation as validation
 from gprat._hyperparameters import Hyperparameters
+from gprat._range import ensure_finite
 from gprat._validation import Float64Array, FloatArray
 from gprat.engines.base import Objective, Posterior, Problem
 from gprat.engines.registry import get_engine
@@ -172,6 +173,8 @@ class ModelState:
             old = self._hyperparameters.noise
             if old.groups is None:
                 known = old.known if old.learned.size else None
+                if known is not None and known.size == 1:
+                    known = known[0]  # one for all rows
                 n, bounds = self._X.shape[0], self._log_noise_bounds
                 noise = make_noise(variance, known, None, n, bounds, "noise_variance")
             else:
@@ -229,7 +232,11 @@ class ModelState:
 
     def _make_data(self, X: FloatArray, Y: FloatArray) -> Data:
         offset = self._mean.offset(X, Y.shape[1])
-        targets = Y if offset is None else (Y - offset).astype(self._dtype)
+        targets = Y
+        if offset is not None:
+            with np.errstate(over="ignore"):
+                targets = (Y - offset).astype(self._dtype)
+            ensure_finite("difference of y and the mean", self._dtype, targets)
         return Data(X, targets, self._basis_at(X), self._mean.names(X.shape[1]))
 
     def _check_coefficients(self, n: int) -> None:
@@ -249,7 +256,10 @@ class ModelState:
 
     def _basis_at(self, points: FloatArray) -> FloatArray:
         """Return the basis functions of the trend, shape (m, q), in the model's dtype."""
-        return np.ascontiguousarray(self._mean.basis(points), dtype=self._dtype)
+        with np.errstate(over="ignore"):
+            basis = np.ascontiguousarray(self._mean.basis(points), dtype=self._dtype)
+        ensure_finite("values of the mean's basis functions", self._dtype, basis)
+        return basis
 
     def _as_targets(self, values: FloatArray) -> FloatArray:
         """Give an array of shape (m, k) the number of dimensions that the targets have."""
