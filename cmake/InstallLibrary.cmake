@@ -27,7 +27,11 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/gprat)
 install(TARGETS gprat EXPORT gpratTargets DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT cpp)
 install(EXPORT gpratTargets NAMESPACE gprat:: DESTINATION ${package_dir} COMPONENT cpp)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/licenses/gprat COMPONENT cpp)
-install(DIRECTORY core/include/gprat DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT cpp)
+# Not those that nothing public includes.
+install(DIRECTORY core/include/gprat DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT cpp
+  REGEX "/calibration$" EXCLUDE
+  REGEX "/covariance/(block_.*|dispatch|pair_math|stationary|vector_math|warp)\\.hpp$" EXCLUDE
+  REGEX "/tasks/(floating_point_mode|ready_queue|worker_pool)\\.hpp$" EXCLUDE)
 
 configure_package_config_file(cmake/gpratConfig.cmake.in gpratConfig.cmake
   INSTALL_DESTINATION ${package_dir} NO_SET_AND_CHECK_MACRO)

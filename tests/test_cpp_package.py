@@ -102,6 +102,22 @@ def test_the_library_finds_its_own_libraries_where_it_was_moved(prefix, program)
         assert line.split()[2].startswith(str(prefix)), line
 
 
+def test_installed_headers_need_nothing_else(prefix, tmp_path):
+    include = prefix / "include"
+    headers = sorted(path.relative_to(include) for path in include.rglob("*.hpp"))
+    source = tmp_path / "all.cpp"
+    source.write_text("".join(f'#include "{header}"\n' for header in headers))
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.21)\n"
+        "project(headers LANGUAGES CXX)\n"
+        "find_package(gprat CONFIG REQUIRED)\n"
+        "add_library(headers OBJECT all.cpp)\n"
+        "target_link_libraries(headers PRIVATE gprat::gprat)\n"
+    )
+    cmake("-S", tmp_path, "-B", tmp_path / "build", f"-DCMAKE_PREFIX_PATH={prefix}")
+    cmake("--build", tmp_path / "build")
+
+
 def test_nothing_installed_names_where_it_was_built(prefix):
     for file in prefix.rglob("*.cmake"):
         assert str(ROOT) not in file.read_text(), file
