@@ -1,6 +1,7 @@
 """The library for C++ programs: installed, moved, found by CMake, and as good as Python's."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -102,20 +103,36 @@ def test_the_library_finds_its_own_libraries_where_it_was_moved(prefix, program)
         assert line.split()[2].startswith(str(prefix)), line
 
 
+def build_program(prefix, folder, source):
+    """Build one source file as a user would; return the program."""
+    (folder / "main.cpp").write_text(source)
+    (folder / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.21)\n"
+        "project(program LANGUAGES CXX)\n"
+        "find_package(gprat 0.1 CONFIG REQUIRED)\n"
+        "add_executable(program main.cpp)\n"
+        "target_link_libraries(program PRIVATE gprat::gprat)\n"
+    )
+    cmake("-S", folder, "-B", folder / "build", f"-DCMAKE_PREFIX_PATH={prefix}")
+    cmake("--build", folder / "build")
+    return folder / "build/program"
+
+
+def test_the_program_in_the_documentation_climbs(prefix, tmp_path):
+    page = (ROOT / "docs/cpp.md").read_text(encoding="utf-8")
+    (source,) = re.findall(r"```cpp\n(.*?)```", page, re.DOTALL)
+    program = build_program(prefix, tmp_path, source)
+    output = subprocess.run([program], capture_output=True, text=True, check=True).stdout
+    before, after, mean, deviation = map(float, re.findall(r"-?\d+\.\d+", output))
+    assert after > before
+    assert mean == pytest.approx(np.sin(1.5), abs=max(5 * deviation, 5e-3))
+
+
 def test_installed_headers_need_nothing_else(prefix, tmp_path):
     include = prefix / "include"
     headers = sorted(path.relative_to(include) for path in include.rglob("*.hpp"))
-    source = tmp_path / "all.cpp"
-    source.write_text("".join(f'#include "{header}"\n' for header in headers))
-    (tmp_path / "CMakeLists.txt").write_text(
-        "cmake_minimum_required(VERSION 3.21)\n"
-        "project(headers LANGUAGES CXX)\n"
-        "find_package(gprat CONFIG REQUIRED)\n"
-        "add_library(headers OBJECT all.cpp)\n"
-        "target_link_libraries(headers PRIVATE gprat::gprat)\n"
-    )
-    cmake("-S", tmp_path, "-B", tmp_path / "build", f"-DCMAKE_PREFIX_PATH={prefix}")
-    cmake("--build", tmp_path / "build")
+    includes = "".join(f'#include "{header}"\n' for header in headers)
+    build_program(prefix, tmp_path, includes + "int main() {}\n")
 
 
 def test_nothing_installed_names_where_it_was_built(prefix):
