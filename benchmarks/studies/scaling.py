@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from benchmarks.record import Record
 from benchmarks.study import Options, Outcome
 from benchmarks.timing import interleave
 from gprat.calibration import CalibratedMachine, Calibration, calibrate, find
+from gprat.calibration.choice import best_tile_size
+from gprat.planning import auto_tile_size
 
 NAME = "scaling"
 TITLE = "Strong scaling"
@@ -34,7 +37,7 @@ def measure(options: Options) -> Outcome:
     for n in options.sizes:
         options.tell(f"n = {n}")
         rows += _measured(n, options)
-        rows += [_simulated(n, threads, options.threads, calibration) for threads in SIMULATED]
+        rows += [_simulated(n, threads, calibration) for threads in SIMULATED]
     return Outcome(rows)
 
 
@@ -65,10 +68,16 @@ def _measured(n: int, options: Options) -> list[dict[str, Any]]:
     ]
 
 
-def _simulated(n: int, threads: int, processors: int, calibration: Calibration) -> dict[str, Any]:
-    """Simulate a machine with so many processors like ours, or ours where it has as many."""
-    machine = CalibratedMachine(calibration, FEATURES, processors=max(threads, processors))
-    simulation = gprat.simulate(n, FEATURES, threads=threads, machine=machine)
+def _simulated(n: int, threads: int, calibration: Calibration) -> dict[str, Any]:
+    """Simulate a machine with so many processors like ours, in tiles that suit it."""
+    larger = scaled(calibration, threads)
+    simulation = gprat.simulate(
+        n,
+        FEATURES,
+        threads=threads,
+        tile_size=best_tile_size(n, larger, auto_tile_size(n, threads)),
+        machine=CalibratedMachine(larger, FEATURES, inline=threads == 1),
+    )
     return {
         "n": n,
         "d": FEATURES,
@@ -78,6 +87,21 @@ def _simulated(n: int, threads: int, processors: int, calibration: Calibration) 
         "median": simulation.makespan,
         "critical_path": simulation.critical_path_seconds,
     }
+
+
+def scaled(calibration: Calibration, threads: int) -> Calibration:
+    """Return the figures of a machine whose processors are as many as threads, if ours are fewer.
+
+    Its memory keeps up: it has as many channels for each processor.
+    """
+    here = calibration.identity
+    if threads <= here.processors:
+        return calibration
+    return replace(
+        calibration,
+        identity=replace(here, processors=threads),
+        bandwidth=calibration.bandwidth * threads / here.processors,
+    )
 
 
 def speedups(record: Record, n: int, kind: str) -> tuple[list[int], list[float]]:
@@ -125,7 +149,7 @@ def section(record: Record) -> str:
         "One evaluation of likelihood and gradient. Points are measured; every number of threads "
         "gives the same bits. Lines are a simulation of the very tasks that would run, at the "
         "rates that tasks have on this machine's processors, with as many of them as threads, "
-        "memory that keeps up, and the tiles that a model would choose there: a bound for a real "
+        "memory that keeps up with them, and the tiles that suit it best: a bound for a real "
         "machine of that size, not a promise.",
         "",
         f"| n | {' | '.join(header)} |",
