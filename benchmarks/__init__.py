@@ -1,1 +1,1 @@
-"""Speed and memory beside their yardsticks. Run with ``python -m benchmarks``."""
+"""Speed, memory and accuracy beside other libraries. Run with ``python -m benchmarks``."""

@@ -9,6 +9,7 @@
 #include "gprat/gp/matrix_covariance.hpp"
 #include "gprat/gp/posterior.hpp"
 #include "gprat/gp/products.hpp"
+#include "gprat/gp/tile_size.hpp"
 #include "interruptible.hpp"
 #include "problem.hpp"
 
@@ -99,6 +100,7 @@ void bind_for(nb::module_& module, const std::string& suffix) {
 void bind_gp(nb::module_& module) {
     bind_for<double>(module, "float64");
     bind_for<float>(module, "float32");
+    module.def("automatic_tile_size", &gp::automatic_tile_size, "n"_a, "processors"_a);
 }
 
 }  // namespace gprat::bindings

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["LARGEST", "SMALLEST", "side_at_least", "side_at_most"]
+__all__ = ["LARGEST", "SMALLEST", "side_at_least"]
 
 SMALLEST, LARGEST = 120, 1008
 
 # Products work on 24 rows at a time, and read a tile where it lies unless its columns all fall
 # into the same few places of a cache, as they do where they are a multiple of 1 KiB apart.
 _MULTIPLE, _CROWDED = 24, 128
-
-
-def side_at_most(size: float) -> int:
-    """Return the largest side that is at most `size`, but no less than 24.
-
-    Examples
-    --------
-    >>> side_at_most(400), side_at_most(250)
-    (360, 240)
-    """
-    side = max(int(size) // _MULTIPLE, 1) * _MULTIPLE
-    return side - _MULTIPLE if side % _CROWDED == 0 else side
 
 
 def side_at_least(size: float) -> int:

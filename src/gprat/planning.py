@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import html
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,12 +13,11 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from gprat import _core, runtime
 from gprat import _validation as validation
-from gprat import runtime
 from gprat._costs import PLANNED, Operation, Work
 from gprat._machine import available_memory
 from gprat._text import as_bytes, as_plain_text, make_table
-from gprat._tiles import LARGEST, SMALLEST, side_at_most
 from gprat.exceptions import InvalidInputError
 
 if TYPE_CHECKING:
@@ -28,16 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Plan", "auto_tile_size", "choose_tile_size", "plan"]
 
-_ONE_TILE_UP_TO = 192
 # From so many points on, another tile size can save more than looking for it costs.
 _SMALLEST_SIMULATED = 1000
-
-# Where the time of factorisation, gradient and variance has its flat minimum on two processors
-# (measured for n from 256 to 8192).
-_TILE_PER_ROOT = 8.5
-
-# Tiles a side, per root of the number of processors, that keep all of them busy.
-_TILES_PER_ROOT = 4
 
 # Squared, and times eight bytes, it still is a number of 63 bits.
 _LARGEST_SIZE = 10**9
@@ -79,10 +69,7 @@ def auto_tile_size(n: int, processors: int) -> int:
     >>> auto_tile_size(8192, processors=64)
     240
     """
-    if n <= _ONE_TILE_UP_TO:
-        return n
-    size = min(_TILE_PER_ROOT * math.sqrt(n), n / (_TILES_PER_ROOT * math.sqrt(processors)))
-    return min(max(side_at_most(size), SMALLEST), LARGEST)
+    return _core.automatic_tile_size(n, processors)
 
 
 def choose_tile_size(n: int, dtype: npt.DTypeLike, *, may_calibrate: bool = False) -> int:

@@ -145,11 +145,11 @@ def _candidates(n: int, usual: int) -> list[int]:
     tiles = -(-n // usual)
     fewest = max(-(-n // LARGEST), int(tiles / _SPREAD), 1)
     most = max(min(-(-n // SMALLEST), math.ceil(tiles * _SPREAD)), fewest)
-    sizes, count = [], fewest
-    while count <= most:
-        sizes.append(_side(n, count))
+    counts, count = {tiles, most}, fewest
+    while count < most:
+        counts.add(count)
         count = max(count + 1, round(count * _STEP))
-    return sorted(set(sizes))
+    return sorted({_side(n, count) for count in counts})
 
 
 def _side(n: int, tiles: int) -> int:
