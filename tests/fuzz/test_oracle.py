@@ -127,7 +127,7 @@ def many_rows(draw):
     return Recipe(X, rng.normal(size=(n, 2)), points, arguments)
 
 
-@fuzzed(weight=0.5, recipe=many_rows(), threads=st.integers(2, 4), seed=SEEDS)
+@fuzzed(weight=0.2, recipe=many_rows(), threads=st.integers(2, 4), seed=SEEDS)
 def test_many_rows_on_several_threads(recipe, threads, seed):
     recipe.X, recipe.y, recipe.points = (
         np.asarray(values, dtype=recipe.arguments["dtype"]).astype(np.float64)
