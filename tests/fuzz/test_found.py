@@ -173,6 +173,15 @@ def test_setting_the_noise_keeps_one_known_variance():
     assert model.log_marginal_likelihood() == expected.log_marginal_likelihood()
 
 
+def test_priors_are_those_that_were_given():
+    priors = {"noise_variance": stats.lognorm(1.0)}
+    model = gp(priors=priors)
+    before = model.loss()
+    priors.clear()
+    model.noise_variance = 0.1
+    assert model.loss() == before
+
+
 def test_threads_beyond_the_integers_of_the_core():
     assert_allclose(gp(threads=2**40).predict(X), gp().predict(X))
 
