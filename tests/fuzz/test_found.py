@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy import sparse, stats
+from sklearn.gaussian_process.kernels import PairwiseKernel
 
 import gprat
 from gprat import GP, GaussianProcessRegressor, datasets
@@ -180,6 +181,21 @@ def test_priors_are_those_that_were_given():
     priors.clear()
     model.noise_variance = 0.1
     assert model.loss() == before
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "message"),
+    [
+        ("theta", ["a"], "arrays of real numbers"),
+        ("bounds", [1.0, 2.0, 3.0], "must have shapes"),
+        ("bounds", [[1.0, -1.0]], "a lower and an upper bound"),
+        ("bounds", [[np.nan, np.nan]], "a lower and an upper bound"),
+    ],
+)
+def test_kernels_of_ones_own_with_odd_bounds(attribute, value, message):
+    odd = type("Odd", (PairwiseKernel,), {attribute: property(lambda _: value)})
+    with pytest.raises(ValueError, match=message):
+        gp(kernel=odd())
 
 
 def test_threads_beyond_the_integers_of_the_core():
