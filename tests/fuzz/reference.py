@@ -43,6 +43,7 @@ class Case:
             X=X,
             Xs=Xs,
             Y=self.Y * (1 + unit * rng.uniform(-1, 1, self.Y.shape)),
+            H=self.H * (1 + unit * rng.uniform(-2, 2, self.H.shape)),
         )
 
 
