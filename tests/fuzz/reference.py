@@ -16,7 +16,7 @@ import numpy as np
 from oracles import Dense, log_marginal_likelihood
 
 _REPETITIONS = 6
-_SAFETY = 60.0
+_SAFETY = 200.0
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,12 @@ def fit(**arguments):
         (lambda: gprat.simulate(10, bandwidth=HUGE), InvalidInputError, "bandwidth must be"),
         (lambda: gprat.runtime.start(2**40), InvalidInputError, "more than the 65,536"),
         (lambda: gprat.diagnose(gp(), levels=HUGE), InvalidInputError, "levels must be"),
+        (lambda: gprat.diagnose(gp(), levels=[0.5 + 0j]), InvalidInputError, "levels must be"),
+        (
+            lambda: gp(priors={"noise_variance": stats.norm(np.inf, 1.0)}),
+            InvalidInputError,
+            "no support",
+        ),
         (lambda: gprat.diagnose(gp(), X, Unwilling()), InvalidInputError, "y must be an array"),
         (
             lambda: diagnose_predictions(Y, Y, Y + 1, y_train=[np.nan]),
@@ -154,7 +160,11 @@ def test_leaving_out_the_only_row_that_decides_a_coefficient():
         GP([[1.0]], [1.0], mean="constant").loo()
     points = np.array([[0.0], [0.0], [0.0], [1.0]])
     model = GP(points, Y[:4], mean="linear", objective="leave_one_out")
-    for call in (model.loo, model.loo_log_density, lambda: model.loss(eval_gradient=True)):
+
+    def differentiate():
+        return model.loss(eval_gradient=True)
+
+    for call in (model.loo, model.loo_log_density, differentiate, model.optimize):
         with pytest.raises(InvalidInputError, match="row 3 of X from the others"):
             call()
 
