@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import cast
 
 from gprat._costs import Operation, Work
@@ -73,18 +74,31 @@ def _simulated(work: Work, n: int) -> tuple[Work, int]:
     """Return the largest operation up to this one that can be simulated, with its size."""
     tile = work.tile_size_for(n)
 
-    def shrunk(size: int) -> Work:
-        m = max(1, work.m * size // n) if work.m else 0
-        return dataclasses.replace(work, m=m, tile_size_for=lambda _: min(tile, size))
+    def shrunk(size: int, points: int) -> Work:
+        return dataclasses.replace(work, m=points, tile_size_for=lambda _: min(tile, size))
 
-    def is_simulated(size: int) -> bool:
-        return size <= _LARGEST_N and shrunk(size).tasks(size) <= _MOST_TASKS
+    def in_proportion(size: int) -> int:
+        return max(1, work.m * size // n) if work.m else 0
 
-    low, high = (n, n + 1) if is_simulated(n) else (1, n)
+    def is_simulated(size: int, points: int) -> bool:
+        if max(size, points) > _LARGEST_N:
+            return False
+        return shrunk(size, points).tasks(size) <= _MOST_TASKS
+
+    size = _largest(n, lambda size: is_simulated(size, in_proportion(size)))
+    # Of far more test points than training points, some are enough for one training point too.
+    points = in_proportion(size)
+    points = _largest(points, lambda points: is_simulated(size, points)) if points else 0
+    return shrunk(size, points), size
+
+
+def _largest(most: int, is_possible: Callable[[int], bool]) -> int:
+    """Return the largest number up to `most` that is possible; 1 if none is."""
+    low, high = (most, most + 1) if is_possible(most) else (1, most)
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if is_simulated(middle) else (low, middle)
-    return shrunk(low), low
+        low, high = (middle, high) if is_possible(middle) else (low, middle)
+    return low
 
 
 def _flops_that_count(work: Work, n: int) -> float:
