@@ -10,14 +10,13 @@ from gprat._costs import Operation, Work
 from gprat.calibration.machine import CalibratedMachine
 from gprat.calibration.table import Calibration
 from gprat.simulation.simulate import run
-from gprat.simulation.tasks import OperationName, record_tasks
+from gprat.simulation.tasks import LARGEST_SIZE, MOST_THREADS, OperationName, record_tasks
 
-__all__ = ["forecast"]
+__all__ = ["forecast", "is_simulated"]
 
 # Tasks that are simulated in a fraction of a second. Larger graphs are scaled up from those with
 # fewer tiles of the same size: they have the same rates.
 _MOST_TASKS = 200_000
-_LARGEST_N = 1_000_000
 # Measured: what Python and the border to the core take for a call.
 _SECONDS_PER_CALL = 60e-6
 # Less work is done by the calling thread alone (problem.hpp).
@@ -70,6 +69,14 @@ def forecast(work: Work, n: int, calibration: Calibration) -> tuple[float, float
     return seconds + overhead, critical, efficiency
 
 
+def is_simulated(work: Work) -> bool:
+    """Whether there are no more features, outputs, hyperparameters, threads than simulations take.
+
+    Points may be any number: what fewer take is scaled up.
+    """
+    return max(work.d, work.k, work.p) <= LARGEST_SIZE and work.threads <= MOST_THREADS
+
+
 def _simulated(work: Work, n: int) -> tuple[Work, int]:
     """Return the largest operation up to this one that can be simulated, with its size."""
     tile = work.tile_size_for(n)
@@ -80,15 +87,15 @@ def _simulated(work: Work, n: int) -> tuple[Work, int]:
     def in_proportion(size: int) -> int:
         return max(1, work.m * size // n) if work.m else 0
 
-    def is_simulated(size: int, points: int) -> bool:
-        if max(size, points) > _LARGEST_N:
+    def is_possible(size: int, points: int) -> bool:
+        if max(size, points) > LARGEST_SIZE:
             return False
         return shrunk(size, points).tasks(size) <= _MOST_TASKS
 
-    size = _largest(n, lambda size: is_simulated(size, in_proportion(size)))
+    size = _largest(n, lambda size: is_possible(size, in_proportion(size)))
     # Of far more test points than training points, some are enough for one training point too.
     points = in_proportion(size)
-    points = _largest(points, lambda points: is_simulated(size, points)) if points else 0
+    points = _largest(points, lambda points: is_possible(size, points)) if points else 0
     return shrunk(size, points), size
 
 
