@@ -212,8 +212,9 @@ def _check_distribution(name: object, distribution: Any) -> None:
 
 
 def _check_support(name: str, distribution: Distribution, bounds: Float64Array) -> None:
-    lower, upper = (float(end) for end in distribution.support())
-    mass = float(distribution.cdf(bounds[1])) - float(distribution.cdf(bounds[0]))
+    with np.errstate(all="ignore"):  # a distribution may have infinite parameters
+        lower, upper = (float(end) for end in distribution.support())
+        mass = float(distribution.cdf(bounds[1])) - float(distribution.cdf(bounds[0]))
     fits = max(lower, bounds[0]) <= min(upper, bounds[1])
     if not (fits and (mass > 0.0 or bounds[0] == bounds[1])):
         raise InvalidInputError(

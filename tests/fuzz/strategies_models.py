@@ -14,6 +14,7 @@ from fuzz.strategies_kernels import kernels, tame_values
 from gprat import GP
 from gprat.means import FixedLinear, as_mean
 
+NOISES = ("scalar", "by row", "known", "known by row", "groups")
 MEANS = ("zero", "constant", "linear", FixedLinear(0.5))
 
 
@@ -51,9 +52,9 @@ class Recipe:
 
 
 @st.composite
-def noises(draw: Any, n: int) -> dict[str, Any]:
-    """Noise of each kind that a model may have."""
-    kind = draw(st.sampled_from(["scalar", "by row", "known", "known by row", "groups"]))
+def noises(draw: Any, n: int, kinds: tuple[str, ...]) -> dict[str, Any]:
+    """Noise of one of the kinds."""
+    kind = draw(st.sampled_from(kinds))
     noise = draw(st.floats(0.0078125, 1.0, width=32))
     by_row = np.array(draw(st.lists(st.floats(0.0, 1.0, width=32), min_size=n, max_size=n)))
     if kind == "scalar":
@@ -78,6 +79,7 @@ def recipes(
     python: bool = True,
     means: Any = MEANS,
     most: int = 9,
+    kinds: tuple[str, ...] = NOISES,
 ) -> Recipe:
     """A model of few rows that makes sense."""
     n, m, d = draw(st.integers(1, most)), draw(st.integers(0, 4)), draw(st.integers(1, 3))
@@ -89,7 +91,7 @@ def recipes(
         "tile_size": draw(st.sampled_from([1, 2, 3, 8, "auto"])),
         "threads": draw(st.sampled_from([None, 1, 2])),
         "dtype": draw(st.sampled_from(["float64", "float64", "float32"])),
-        **draw(noises(n)),
+        **draw(noises(n, kinds)),
     }
     dtype = np.dtype(arguments["dtype"])
     X, points = (_rounded(draw(tables(rows, d, elements)), dtype) for rows in (n, m))

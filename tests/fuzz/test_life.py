@@ -27,10 +27,25 @@ from gprat.exceptions import (
 )
 
 
+@st.composite
+def many_rows(draw):
+    """Models of several tiles a side, whose points are scattered by a seed."""
+    recipe = draw(recipes(most=3, kinds=("scalar", "known")))
+    n, d = draw(st.integers(20, 120)), recipe.X.shape[1]
+    rng = np.random.default_rng(draw(st.integers(0, 2**16)))
+    recipe.arguments["tile_size"] = draw(st.integers(5, 40))
+    shape = (n, *recipe.y.shape[1:])
+    X, y = rng.normal(size=(n, d)), rng.normal(size=shape)
+    recipe.X, recipe.y = (
+        np.asarray(values, dtype=recipe.arguments["dtype"]).astype(np.float64) for values in (X, y)
+    )
+    return recipe
+
+
 class Life(RuleBasedStateMachine):
     """A model, and the data and noise that it should have by now."""
 
-    @initialize(recipe=recipes(most=6))
+    @initialize(recipe=st.one_of(recipes(most=6), many_rows()))
     def be_born(self, recipe):
         self.recipe, arguments = recipe, recipe.arguments
         self._note("be born")
@@ -65,8 +80,10 @@ class Life(RuleBasedStateMachine):
 
     @rule(data=st.data(), m=st.integers(0, 4))
     def append(self, data, m):
-        X = data.draw(tables(m, self.X.shape[1])).astype(self.gp.dtype).astype(np.float64)
-        Y = data.draw(tables(m, self.Y.shape[1])).astype(self.gp.dtype).astype(np.float64)
+        if len(self.X) > 10:
+            m *= data.draw(st.integers(1, 20))
+        rows = (self._rows(data, m, old.shape[1]) for old in (self.X, self.Y))
+        X, Y = (table.astype(self.gp.dtype).astype(np.float64) for table in rows)
         more = {name: np.linspace(0.1, 0.5, m) for name in self.by_row}
         groups = (
             [data.draw(st.sampled_from(self._labels())) for _ in range(m)] if self.groups else []
@@ -85,6 +102,11 @@ class Life(RuleBasedStateMachine):
         self.groups += groups
         for name, values in more.items():
             self.by_row[name] = np.concatenate([self.by_row[name], values])
+
+    def _rows(self, data, m, width):
+        if m < 5:
+            return data.draw(tables(m, width))
+        return np.random.default_rng(data.draw(st.integers(0, 2**16))).normal(size=(m, width))
 
     @rule(data=st.data())
     def delete(self, data):

@@ -114,7 +114,7 @@ def _nearby_gradient(case, rng, unit):
 @st.composite
 def many_rows(draw):
     """Models large enough for a task graph on several threads; points are scattered by a seed."""
-    n, d = draw(st.integers(250, 420)), draw(st.integers(1, 3))
+    n, d = draw(st.integers(250, 420)), draw(st.sampled_from([1, 2, 3, 12, 33]))
     rng = np.random.default_rng(draw(SEEDS))
     arguments = {
         "kernel": draw(kernels(d, depth=2)),
@@ -123,11 +123,12 @@ def many_rows(draw):
         "tile_size": draw(st.integers(13, 150)),
         "dtype": draw(st.sampled_from(["float64", "float32"])),
     }
-    X, points = rng.normal(size=(n, d)), rng.normal(size=(draw(st.integers(1, 40)), d))
+    m, scale = draw(st.integers(1, 40)), d**-0.5
+    X, points = scale * rng.normal(size=(n, d)), scale * rng.normal(size=(m, d))
     return Recipe(X, rng.normal(size=(n, 2)), points, arguments)
 
 
-@fuzzed(weight=0.5, recipe=many_rows(), threads=st.integers(2, 4), seed=SEEDS)
+@fuzzed(weight=0.2, recipe=many_rows(), threads=st.integers(2, 4), seed=SEEDS)
 def test_many_rows_on_several_threads(recipe, threads, seed):
     recipe.X, recipe.y, recipe.points = (
         np.asarray(values, dtype=recipe.arguments["dtype"]).astype(np.float64)

@@ -344,7 +344,8 @@ def _check_predictions(mean: Float64Array, std: Float64Array, is_missing: Any) -
 def check_levels(levels: npt.ArrayLike | None) -> Float64Array:
     """Return probabilities of central intervals, shape (q,); None for the default ones."""
     try:
-        values = np.array(_LEVELS if levels is None else levels, dtype=np.float64, ndmin=1)
+        given = np.array(_LEVELS if levels is None else levels, ndmin=1)
+        values = np.empty(0) if given.dtype.kind == "c" else given.astype(np.float64)
     except (TypeError, ValueError, RuntimeError, OverflowError):
         values = np.empty(0)
     if values.ndim != 1 or not values.size or not ((values > 0.0) & (values < 1.0)).all():

@@ -16,7 +16,7 @@ from gprat.engines.base import Adjoint, Objective, Problem
 from gprat.exceptions import InvalidInputError
 from gprat.gp.state import ModelState
 
-__all__ = ["LeaveOneOut", "Likelihood"]
+__all__ = ["LeaveOneOut", "Likelihood", "check_leverage"]
 
 # Points whose derivatives of the basis functions are held at a time.
 _BLOCK = 4096
@@ -361,7 +361,7 @@ class Likelihood(ModelState):
             hyperparameters = self._at_theta(theta)
             problem = self._problem(hyperparameters)
         if objective is Objective.LEAVE_ONE_OUT:
-            _check_leverage(problem)
+            check_leverage(problem)
         adjoint = self._engine.differentiate(problem, objective)
         gradient = hyperparameters.theta_gradient(adjoint.parameters, adjoint.noise)
         ensure_finite("likelihood with its gradient", self._dtype, adjoint.value, gradient)
@@ -370,7 +370,7 @@ class Likelihood(ModelState):
     def _leave_one_out(self, theta: npt.ArrayLike | None = None) -> LeaveOneOut:
         with self._state_lock:
             posterior, targets = self._posterior_at(theta), self._Y
-        _check_leverage(posterior.problem)
+        check_leverage(posterior.problem)
         precision = posterior.inverse_diagonal()[:, np.newaxis]
         alpha = posterior.alpha()
         with np.errstate(all="ignore"):
@@ -399,7 +399,7 @@ class Likelihood(ModelState):
         return total
 
 
-def _check_leverage(problem: Problem) -> None:
+def check_leverage(problem: Problem) -> None:
     """Refuse to leave out a row without which the trend has a coefficient too many.
 
     Its leverage, the squared norm of its row of Q in H = QR, is 1 whatever the covariance is.

@@ -91,7 +91,8 @@ class ModelState:
             program, make_noise(noise, known_noise, noise_groups, n, log_bounds)
         )
         self._log_noise_bounds = log_bounds
-        self._priors_by_name = priors
+        # A copy: they are read again when the noise is set, and the caller's may have changed.
+        self._priors_by_name = dict(priors) if isinstance(priors, Mapping) else priors
         self._priors = self._make_priors(self._hyperparameters)
 
         self._start_working_state()

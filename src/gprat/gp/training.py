@@ -23,8 +23,8 @@ from gprat.exceptions import (
     NotPositiveDefiniteError,
     UnsupportedTypeError,
 )
-from gprat.gp.likelihood import Likelihood
-from gprat.gp.state import finite_bounds
+from gprat.gp.likelihood import Likelihood, check_leverage
+from gprat.gp.state import OBJECTIVES, finite_bounds
 from gprat.kernels import Program
 from gprat.kernels._reading import is_list
 from gprat.noise import IntArray
@@ -248,7 +248,10 @@ class Training(Likelihood):
             model._release()
         for model, hyperparameters in zip(models, starts, strict=True):
             # Before the early stages on few rows: they may take minutes.
-            self._engine.ensure_memory(model._problem(hyperparameters), model._objective)
+            problem = model._problem(hyperparameters)
+            self._engine.ensure_memory(problem, model._objective)
+            if model._objective is OBJECTIVES["leave_one_out"]:
+                check_leverage(problem)
         task = add_tasks([m._task(s, active) for m, s in zip(models, starts, strict=True)])
         if further is not None:
             remaining = iter(further)

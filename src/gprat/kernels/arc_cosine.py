@@ -132,7 +132,7 @@ def check_order(order: Any, name: str) -> int:
     """Return the order of an arc-cosine kernel, or say what it must be."""
     if not isinstance(order, Real) or isinstance(order, bool) or order not in (0, 1, 2):
         raise InvalidInputError(f"{name} must be 0, 1 or 2, got {order!r}")
-    return int(order)
+    return int(float(order))
 
 
 def _angles(A: Float64Array, B: Float64Array) -> Float64Array:

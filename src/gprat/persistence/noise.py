@@ -97,8 +97,8 @@ def _label(label: object) -> object:
     if type(label) in _LABELS and not (isinstance(label, float) and math.isinf(label)):
         return label
     raise UnsupportedTypeError(
-        f"the label {label!r:.80} of noise_groups, of type {type(label).__name__}, cannot be "
-        "saved. Use text or finite numbers as labels."
+        f"the label {label!r:.80} of noise_groups has type {type(label).__name__}, or no end, and "
+        "cannot be saved. Use text or finite numbers as labels."
     )
 
 
