@@ -65,11 +65,11 @@ def auto_tile_size(n: int, processors: int) -> int:
     >>> auto_tile_size(100, processors=2)
     100
     >>> auto_tile_size(8192, processors=2)
-    768
+    744
     >>> auto_tile_size(8192, processors=64)
     240
     """
-    return _core.automatic_tile_size(n, processors)
+    return _core.tiles.automatic(n, processors)
 
 
 def choose_tile_size(n: int, dtype: npt.DTypeLike, *, may_calibrate: bool = False) -> int:

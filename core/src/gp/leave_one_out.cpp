@@ -182,7 +182,7 @@ tasks::Handle add_leave_one_out(tasks::TaskGraph& graph, tasks::Rank rank, Leave
 template <class T>
 void add_inverse_diagonal(tasks::TaskGraph& graph, const Problem<T>& problem,
                           const Conditioning<T>& conditioning,
-                          const ConditioningOperands<T>& operands, const Buffer<T>& v,
+                          const ConditioningOperands<T>& operands, const ColumnBuffer<T>& v,
                           index_t slots, T* diagonal) {
     const auto layout = problem.layout();
     const index_t n = problem.size();
@@ -193,8 +193,7 @@ void add_inverse_diagonal(tasks::TaskGraph& graph, const Problem<T>& problem,
     for (index_t q = 0; q < layout.tiles(); ++q) {
         // The rows above the block are zero and are left out of the solve.
         const index_t begin = layout.begin(q);
-        const MatrixView<T> columns(v.data() + (q % slots) * n * layout.tile_size(), n,
-                                    layout.extent(q));
+        const auto columns = v.columns((q % slots) * layout.tile_size(), layout.extent(q));
         const BlockOperand<T> block(columns, layout, handles[q % slots]);
         for (index_t i = q; i < layout.tiles(); ++i)
             graph.add({"unit_columns", i, q}, rank + q, {}, {block.handle(i)}, [block, i, q] {
@@ -226,7 +225,7 @@ void add_inverse_diagonal(tasks::TaskGraph& graph, const Problem<T>& problem,
                                              const ConditioningOperands<T>&);                  \
     template void add_inverse_diagonal(tasks::TaskGraph&, const Problem<T>&,                   \
                                        const Conditioning<T>&, const ConditioningOperands<T>&, \
-                                       const Buffer<T>&, index_t, T*);
+                                       const ColumnBuffer<T>&, index_t, T*);
 GPRAT_INSTANTIATE(float)
 GPRAT_INSTANTIATE(double)
 #undef GPRAT_INSTANTIATE

@@ -111,7 +111,7 @@ void Posterior<T>::predict_variance(TestPoints<T> test, T* mean, T* variance,
 template <class T>
 void Posterior<T>::predict_covariance(TestPoints<T> test, T* mean, T* covariance,
                                       const tasks::RunOptions& options) {
-    const Buffer<T> v(problem_.size() * test.count());
+    const ColumnBuffer<T> v(problem_.size(), test.count());
     const TrendWorkspace<T> trend(problem_, test.count());
     run(options, prediction_flops(problem_, test.count(), Prediction::covariance),
         [&](tasks::TaskGraph& graph, const Conditioning<T>& conditioning,
@@ -182,13 +182,13 @@ void Posterior<T>::color(MatrixView<T> b, const tasks::RunOptions& options) {
 template <class T>
 void Posterior<T>::inverse_diagonal(T* diagonal, const tasks::RunOptions& options) {
     const auto n = static_cast<double>(problem_.size());
-    Buffer<T> v;
+    ColumnBuffer<T> v;
     run(options, n * n * n / 3.0,
         [&](tasks::TaskGraph& graph, const Conditioning<T>& conditioning,
             const ConditioningOperands<T>& operands) {
             const auto layout = problem_.layout();
             const index_t slots = std::min(layout.tiles(), column_slots(graph, options.blocks));
-            v = Buffer<T>(slots * problem_.size() * layout.tile_size());
+            v = ColumnBuffer<T>(problem_.size(), slots * layout.tile_size());
             add_inverse_diagonal(graph, problem_, conditioning, operands, v, slots, diagonal);
             graph.run();
         });

@@ -98,6 +98,21 @@ void prior_minus_explained(const Problem<T>& problem, Points<T> points, const do
     }
 }
 
+/// target := sourceᵀ, of Region::lower without the diagonal. By squares whose columns are lines of
+/// memory: entry by entry, either matrix would be walked across its columns.
+template <class T>
+void copy_transposed(MatrixView<const T> source, Region region, MatrixView<T> target) {
+    constexpr index_t side = 64 / sizeof(T);
+    for (index_t column = 0; column < source.cols; column += side)
+        for (index_t row = region == Region::lower ? column : 0; row < source.rows; row += side)
+            for (index_t r = row; r < std::min(row + side, source.rows); ++r) {
+                const index_t end = std::min(column + side, source.cols);
+                for (index_t c = column; c < (region == Region::lower ? std::min(end, r) : end);
+                     ++c)
+                    target(c, r) = source(r, c);
+            }
+}
+
 /// covariance tile (p, q) := k(X*_p, X*_q) − V_pᵀV_q + G_pᵀG_q, and its mirror image.
 template <class T>
 void explain_covariance_tile(const Problem<T>& problem, Points<T> rows, Points<T> cols,
@@ -115,8 +130,7 @@ void explain_covariance_tile(const Problem<T>& problem, Points<T> rows, Points<T
         blas::gemm(blas::Op::transpose, blas::Op::none, T(-1), v_rows, v_cols, T(1), tile);
         blas::gemm(blas::Op::transpose, blas::Op::none, T(1), g_rows, g_cols, T(1), tile);
     }
-    for (index_t c = 0; c < tile.cols; ++c)
-        for (index_t r = diagonal ? c + 1 : 0; r < tile.rows; ++r) mirror(c, r) = tile(r, c);
+    copy_transposed<T>(tile, diagonal ? Region::lower : Region::full, mirror);
 }
 
 }  // namespace
@@ -167,10 +181,9 @@ double prediction_flops(const Problem<T>& problem, index_t m, Prediction predict
 template <class T>
 VarianceWorkspace<T>::VarianceWorkspace(const Problem<T>& problem, index_t m,
                                         const tasks::TaskGraph& graph, index_t most_slots)
-    : n(problem.size()),
-      blocks(m, variance_block(m, graph.processors())),
+    : blocks(m, variance_block(m, graph.processors())),
       slots(std::clamp<index_t>(blocks.tiles(), 1, column_slots(graph, most_slots))),
-      v(slots * n * blocks.tile_size()),
+      v(problem.size(), slots * blocks.tile_size()),
       explained(m),
       trend(problem, m) {}
 
@@ -232,7 +245,8 @@ template <class T>
 void add_predict_covariance(tasks::TaskGraph& graph, const Problem<T>& problem,
                             const Conditioning<T>& conditioning,
                             const ConditioningOperands<T>& operands, TestPoints<T> test, T* mean,
-                            T* covariance, const Buffer<T>& v, const TrendWorkspace<T>& trend) {
+                            T* covariance, const ColumnBuffer<T>& v,
+                            const TrendWorkspace<T>& trend) {
     const TileLayout blocks(test.count(), variance_block(test.count(), graph.processors()));
     const auto layout = problem.layout();
     const index_t n = problem.size();
@@ -244,8 +258,7 @@ void add_predict_covariance(tasks::TaskGraph& graph, const Problem<T>& problem,
     for (index_t q = 0; q < blocks.tiles(); ++q) {
         const index_t first = blocks.begin(q);
         const auto block = test.tile(blocks, q);
-        const MatrixView<T> column(v.data() + n * first, n, blocks.extent(q));
-        columns.emplace_back(graph, column, layout);
+        columns.emplace_back(graph, v.columns(first, blocks.extent(q)), layout);
         add_whitened_block(graph, first_rank + q, problem, conditioning, operands, block,
                            columns[q], trend, first, results + q, q,
                            mean + first * problem.outputs());
@@ -289,7 +302,7 @@ void add_predict_covariance(tasks::TaskGraph& graph, const Problem<T>& problem,
                                        TestPoints<T>, T*, T*, const VarianceWorkspace<T>&);      \
     template void add_predict_covariance(tasks::TaskGraph&, const Problem<T>&,                   \
                                          const Conditioning<T>&, const ConditioningOperands<T>&, \
-                                         TestPoints<T>, T*, T*, const Buffer<T>&,                \
+                                         TestPoints<T>, T*, T*, const ColumnBuffer<T>&,          \
                                          const TrendWorkspace<T>&);
 GPRAT_INSTANTIATE(float)
 GPRAT_INSTANTIATE(double)

@@ -17,7 +17,7 @@ void initialise() {
 
 std::string name() {
     std::string name = openblas::get_config();
-    if (packed::is_available()) name += ", packed AVX-512 products";
+    if (packed::is_available()) name += ", AVX-512 products in place";
     return name;
 }
 

@@ -1,11 +1,23 @@
 #include "gprat/linalg/page_cache.hpp"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 
 namespace gprat {
+
+namespace {
+
+std::size_t physical_memory() {
+    return static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) *
+           static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+}
+
+}  // namespace
+
+PageCache::PageCache() : most_bytes_(physical_memory() / 8) {}
 
 // Never destroyed: buffers of other static objects may outlive it.
 PageCache& PageCache::instance() {
@@ -34,7 +46,7 @@ PageCache::Block PageCache::take(std::size_t bytes) {
 
 void PageCache::give(Block block) {
     const std::unique_lock lock(mutex_, std::try_to_lock);
-    if (!lock.owns_lock() || bytes_ + block.bytes > kMostBytes) {
+    if (!lock.owns_lock() || bytes_ + block.bytes > most_bytes_) {
         std::free(block.memory);
         return;
     }

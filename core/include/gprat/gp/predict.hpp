@@ -5,6 +5,7 @@
 #include "gprat/gp/conditioning.hpp"
 #include "gprat/gp/problem.hpp"
 #include "gprat/linalg/buffer.hpp"
+#include "gprat/linalg/column_buffer.hpp"
 #include "gprat/tasks/task_graph.hpp"
 
 namespace gprat::gp {
@@ -65,15 +66,14 @@ struct VarianceWorkspace {
     VarianceWorkspace(const Problem<T>& problem, index_t m, const tasks::TaskGraph& graph,
                       index_t most_slots);
 
-    index_t n;
     TileLayout blocks;         ///< blocks of test points
     index_t slots;             ///< blocks in memory at a time
-    Buffer<T> v;               ///< slots × n × block
+    ColumnBuffer<T> v;         ///< slots × block columns
     Buffer<double> explained;  ///< ‖V_j‖² by test point
     TrendWorkspace<T> trend;
 
     MatrixView<T> block(index_t q) const {
-        return {v.data() + (q % slots) * n * blocks.tile_size(), n, blocks.extent(q)};
+        return v.columns((q % slots) * blocks.tile_size(), blocks.extent(q));
     }
 };
 
@@ -88,12 +88,13 @@ void add_predict_variance(tasks::TaskGraph& graph, const Problem<T>& problem,
                           const ConditioningOperands<T>& operands, TestPoints<T> test, T* mean,
                           T* variance, const VarianceWorkspace<T>& workspace);
 
-/// `v` has n × m entries.
+/// `v` has m columns of n.
 template <class T>
 void add_predict_covariance(tasks::TaskGraph& graph, const Problem<T>& problem,
                             const Conditioning<T>& conditioning,
                             const ConditioningOperands<T>& operands, TestPoints<T> test, T* mean,
-                            T* covariance, const Buffer<T>& v, const TrendWorkspace<T>& trend);
+                            T* covariance, const ColumnBuffer<T>& v,
+                            const TrendWorkspace<T>& trend);
 
 /// Adds V := L⁻¹K(X, points) and projected := Vᵀ·[L⁻¹Y Q], which without a trend is K(points, X)·α
 /// without waiting for α; then, with a trend, the mean and G.
