@@ -5,12 +5,13 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from benchmarks.peers.process import PeerProcess, started
 from benchmarks.problem import Problem
 from benchmarks.record import Record
 from benchmarks.study import Options, Outcome
 from benchmarks.timing import interleave
-from matplotlib.figure import Figure
 
 NAME = "baselines"
 TITLE = "LAPACK and the peak"

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
+
+import gprat
 from benchmarks.agreement import AgreementError
 from benchmarks.models import mean_seconds, time_once
 from benchmarks.record import Record
 from benchmarks.study import Options, Outcome
 from benchmarks.timing import interleave
-from matplotlib.figure import Figure
-
-import gprat
 from gprat import _core
 from gprat.kernels import RBF, ConstantKernel, compile
 

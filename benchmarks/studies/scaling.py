@@ -6,15 +6,15 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
+
+import gprat
 from benchmarks.agreement import AgreementError
 from benchmarks.models import make_model, mean_seconds, time_once
 from benchmarks.problem import Problem
 from benchmarks.record import Record
 from benchmarks.study import Options, Outcome
 from benchmarks.timing import interleave
-from matplotlib.figure import Figure
-
-import gprat
 from gprat.calibration import CalibratedMachine, Calibration, calibrate, find
 from gprat.calibration.choice import best_tile_size
 from gprat.planning import auto_tile_size

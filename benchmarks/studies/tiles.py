@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from benchmarks.agreement import check
 from benchmarks.models import make_model, mean_seconds, time_once
 from benchmarks.problem import Problem
 from benchmarks.record import Record
 from benchmarks.study import Options, Outcome
 from benchmarks.timing import interleave
-from matplotlib.figure import Figure
 
 NAME = "tiles"
 TITLE = "Tiles"
