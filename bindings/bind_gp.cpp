@@ -100,7 +100,11 @@ void bind_for(nb::module_& module, const std::string& suffix) {
 void bind_gp(nb::module_& module) {
     bind_for<double>(module, "float64");
     bind_for<float>(module, "float32");
-    module.def("automatic_tile_size", &gp::automatic_tile_size, "n"_a, "processors"_a);
+    nb::module_ tiles = module.def_submodule("tiles");
+    tiles.attr("SMALLEST") = gp::kSmallestTile;
+    tiles.attr("LARGEST") = gp::kLargestTile;
+    tiles.def("automatic", &gp::automatic_tile_size, "n"_a, "processors"_a);
+    tiles.def("side_at_least", &gp::tile_side_at_least, "size"_a);
 }
 
 }  // namespace gprat::bindings

@@ -114,16 +114,17 @@ class PeerProcess:
         if not self._peer.is_installed:
             raise PeerError("error", f"{self.name} is not installed in {self._peer.python}")
         processors = sorted(os.sched_getaffinity(0))[: self._threads]
-        return subprocess.Popen(
-            [str(self._peer.python), "-m", "benchmarks.peers.worker", self._peer.adapter],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=(self._folder / "stderr").open("wb"),
-            cwd=ROOT,
-            env=environment(self._threads),
-            bufsize=0,
-            preexec_fn=lambda: os.sched_setaffinity(0, processors),
-        )
+        with (self._folder / "stderr").open("wb") as errors:
+            return subprocess.Popen(
+                [str(self._peer.python), "-m", "benchmarks.peers.worker", self._peer.adapter],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                cwd=ROOT,
+                env=environment(self._threads),
+                bufsize=0,
+                preexec_fn=lambda: os.sched_setaffinity(0, processors),
+            )
 
     def _exchange(
         self, process: subprocess.Popen[bytes], message: dict[str, Any], limit: float

@@ -69,7 +69,7 @@ def auto_tile_size(n: int, processors: int) -> int:
     >>> auto_tile_size(8192, processors=64)
     240
     """
-    return _core.automatic_tile_size(n, processors)
+    return _core.tiles.automatic(n, processors)
 
 
 def choose_tile_size(n: int, dtype: npt.DTypeLike, *, may_calibrate: bool = False) -> int:
@@ -135,8 +135,7 @@ class Plan:
     n_tasks : int
         Tasks of the graph.
     seconds : float or None
-        Predicted time; None where this machine is not calibrated (see `gprat.tune`), or features,
-        outputs, hyperparameters or threads are more than `gprat.simulate` takes.
+        Predicted time; None where this machine is not calibrated (see `gprat.tune`).
     critical_path_seconds : float or None
         What the longest chain of tasks takes that wait for each other: no number of threads makes
         it quicker. None likewise.
@@ -379,13 +378,11 @@ def _calibration(dtype: str, n: int, calibrate: bool | None) -> Entry | None:
     return choice.obtain(dtype, measure=choice.is_worthwhile(n, runtime.processors()))
 
 
-def _forecast(
-    work: Work, n: int, calibration: Calibration
-) -> tuple[float, float, float] | tuple[None, None, None]:
-    """Return seconds, seconds of the critical path, and efficiency, if they can be simulated."""
-    from gprat.calibration.forecast import forecast, is_simulated
+def _forecast(work: Work, n: int, calibration: Calibration) -> tuple[float, float, float]:
+    """Return seconds, seconds of the critical path, and efficiency."""
+    from gprat.calibration.forecast import forecast
 
-    return forecast(work, n, calibration) if is_simulated(work) else _NO_FORECAST
+    return forecast(work, n, calibration)
 
 
 class _TileSize:
@@ -431,9 +428,7 @@ def _largest_n(work: Work, memory: int) -> int:
 
 def _check_operation(what: Any) -> Operation:
     try:
-        return next(
-            operation for operation in PLANNED if operation.value == validation.as_choice(what)
-        )
+        return next(operation for operation in PLANNED if operation.value == what)
     except StopIteration:
         names = ", ".join(repr(operation.value) for operation in PLANNED)
         raise InvalidInputError(f"unknown operation {what!r}: expected one of {names}.") from None
@@ -450,9 +445,9 @@ def _check_size(value: Any, name: str) -> int:
 
 
 def _check_points(m: Any, operation: Operation) -> int:
-    if operation is Operation.FIT and validation.is_zero(m):
+    if operation is Operation.FIT and m is not True and m == 0:
         return 0
-    if operation is not Operation.FIT and m is not False and validation.is_zero(m):
+    if operation is not Operation.FIT and m is not False and m == 0:
         raise InvalidInputError(
             f"m is 0, and {operation.value!r} needs test points. Pass how many there will be, "
             "such as m=1000."

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import threading
 
-from gprat import runtime
-from gprat._tiles import LARGEST, SMALLEST, side_at_least
+from gprat import _core, runtime
 from gprat.calibration import cache
 from gprat.calibration.machine import CalibratedMachine
 from gprat.calibration.measuring import calibrate
@@ -143,8 +142,8 @@ def is_worthwhile(n: int, processors: int) -> bool:
 def _candidates(n: int, usual: int) -> list[int]:
     """Return tile sizes, each for another number of tiles a side."""
     tiles = -(-n // usual)
-    fewest = max(-(-n // LARGEST), int(tiles / _SPREAD), 1)
-    most = max(min(-(-n // SMALLEST), math.ceil(tiles * _SPREAD)), fewest)
+    fewest = max(-(-n // _core.tiles.LARGEST), int(tiles / _SPREAD), 1)
+    most = max(min(-(-n // _core.tiles.SMALLEST), math.ceil(tiles * _SPREAD)), fewest)
     counts, count = {tiles, most}, fewest
     while count < most:
         counts.add(count)
@@ -154,4 +153,4 @@ def _candidates(n: int, usual: int) -> list[int]:
 
 def _side(n: int, tiles: int) -> int:
     """Return the side of so many tiles of nearly the same size, a multiple of what kernels like."""
-    return min(n, side_at_least(n / tiles))
+    return min(n, _core.tiles.side_at_least(n / tiles))
