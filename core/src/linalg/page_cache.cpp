@@ -13,6 +13,11 @@ PageCache& PageCache::instance() {
     return *cache;
 }
 
+// Room for all that can be kept: giving memory back must not need any.
+PageCache::PageCache() {
+    blocks_.reserve(kMostBytes / kLeastBlock);
+}
+
 // Who finds the cache locked does without it: it's never worth a wait, and in a forked child the
 // lock's owner may not exist.
 PageCache::Block PageCache::take(std::size_t bytes) {
@@ -32,7 +37,7 @@ PageCache::Block PageCache::take(std::size_t bytes) {
     return block;
 }
 
-void PageCache::give(Block block) {
+void PageCache::give(Block block) noexcept {
     const std::unique_lock lock(mutex_, std::try_to_lock);
     if (!lock.owns_lock() || bytes_ + block.bytes > kMostBytes) {
         std::free(block.memory);

@@ -24,15 +24,17 @@ public:
     /// A block of at least `bytes`, or one with null memory.
     Block take(std::size_t bytes);
 
-    /// Keeps the block, or frees it.
-    void give(Block block);
+    /// Keeps the block, of 2 MiB at least, or frees it.
+    void give(Block block) noexcept;
 
     /// Frees what is kept.
     void clear();
 
 private:
     static constexpr std::size_t kMostBytes = std::size_t{1} << 30;
+    static constexpr std::size_t kLeastBlock = std::size_t{2} << 20;
 
+    PageCache();
     void free_all();
 
     std::mutex mutex_;
