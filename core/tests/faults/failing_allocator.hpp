@@ -1,0 +1,23 @@
+#pragma once
+
+/// An allocator that fails when told to, for all that asks for memory by new, malloc and the like.
+/// Under a sanitizer, which has its own malloc, for new and posix_memalign only.
+///
+/// Linked into a program it is called directly; loaded before the C library (LD_PRELOAD) it is
+/// found by name.
+extern "C" {
+
+/// From now on counts allocations, on any thread, and fails the one with this number (from 1) and
+/// the `more` after it; with 0, none.
+void gprat_faults_begin(long number, long more);
+
+/// Counts no longer, and returns how many allocations there were.
+long gprat_faults_end();
+
+/// Limits counting to calls that come directly from the shared library whose name has this part;
+/// null: from everywhere but the C library.
+void gprat_faults_only_from(const char* name);
+
+/// Allocations that have not been freed, since the program began.
+long gprat_faults_live();
+}
