@@ -168,8 +168,6 @@ Arguments parse(int count, char** values) {
 }  // namespace
 
 int main(int count, char** values) {
-    // oneTBB's own allocator would pass the failing one by.
-    setenv("TBB_ENABLE_SANITIZERS", "1", 1);
     const auto arguments = parse(count, values);
     Random random(arguments.seed);
     Totals warm_up, totals;
