@@ -40,13 +40,24 @@ Range library;
 // does when a thread uses one for the first time. No caller can do better.
 Range c_library;
 Range loader;
-// Its tasks and arenas are made by malloc, and may fail. What it makes by `new` is needed to start
-// a thread, of which it believes ever after that it runs.
+// Without memory while it starts, oneTBB waits for itself; while it starts a thread, it believes
+// ever after that the thread runs. Nothing that calls it can mend that. What it makes by `new` is
+// for threads, by `malloc` for all else.
 Range onetbb;
+std::atomic<bool> onetbb_may_fail{false};
 
-bool fails(const void* caller) {
+// nanobind ends the process when one of its maps of objects cannot grow.
+std::atomic<int (*)()> holds_interpreter{nullptr};
+// It asks for none that is aligned.
+constexpr std::size_t kBookkeeping = 1 << 16;
+constexpr std::size_t kAligned = SIZE_MAX;
+
+bool fails(const void* caller, std::size_t bytes) {
     if (!is_counting.load(std::memory_order_relaxed)) return false;
     const auto address = reinterpret_cast<std::uintptr_t>(caller);
+    if (onetbb.contains(address) && !onetbb_may_fail) return false;
+    const auto holds = holds_interpreter.load(std::memory_order_relaxed);
+    if (holds != nullptr && bytes < kBookkeeping && holds() != 0) return false;
     if (is_limited.load(std::memory_order_relaxed) ? !library.contains(address)
                                                    : c_library.contains(address) ||
                                                          loader.contains(address))
@@ -110,6 +121,14 @@ void gprat_faults_only_from(const char* name) {
     if (name != nullptr) locate(name, library);
 }
 
+void gprat_faults_of_onetbb(int may_fail) {
+    onetbb_may_fail = may_fail != 0;
+}
+
+void gprat_faults_spare_bookkeeping(int (*holds)()) {
+    holds_interpreter = holds;
+}
+
 long gprat_faults_live() {
     return live;
 }
@@ -124,7 +143,7 @@ void* __libc_memalign(std::size_t, std::size_t);
 void __libc_free(void*);
 
 void* malloc(std::size_t bytes) {
-    if (fails(__builtin_return_address(0))) {
+    if (fails(__builtin_return_address(0), bytes)) {
         errno = ENOMEM;
         return nullptr;
     }
@@ -132,7 +151,7 @@ void* malloc(std::size_t bytes) {
 }
 
 void* calloc(std::size_t count, std::size_t bytes) {
-    if (fails(__builtin_return_address(0))) {
+    if (fails(__builtin_return_address(0), count * bytes)) {
         errno = ENOMEM;
         return nullptr;
     }
@@ -140,7 +159,7 @@ void* calloc(std::size_t count, std::size_t bytes) {
 }
 
 void* realloc(void* memory, std::size_t bytes) {
-    if (fails(__builtin_return_address(0))) {
+    if (fails(__builtin_return_address(0), bytes)) {
         errno = ENOMEM;
         return nullptr;
     }
@@ -149,7 +168,7 @@ void* realloc(void* memory, std::size_t bytes) {
 }
 
 void* aligned_alloc(std::size_t alignment, std::size_t bytes) {
-    if (fails(__builtin_return_address(0))) {
+    if (fails(__builtin_return_address(0), bytes)) {
         errno = ENOMEM;
         return nullptr;
     }
@@ -157,7 +176,7 @@ void* aligned_alloc(std::size_t alignment, std::size_t bytes) {
 }
 
 void* memalign(std::size_t alignment, std::size_t bytes) {
-    if (fails(__builtin_return_address(0))) {
+    if (fails(__builtin_return_address(0), bytes)) {
         errno = ENOMEM;
         return nullptr;
     }
@@ -165,7 +184,7 @@ void* memalign(std::size_t alignment, std::size_t bytes) {
 }
 
 int posix_memalign(void** memory, std::size_t alignment, std::size_t bytes) {
-    if (fails(__builtin_return_address(0))) return ENOMEM;
+    if (fails(__builtin_return_address(0), kAligned)) return ENOMEM;
     *memory = counted(__libc_memalign(alignment, bytes));
     return *memory == nullptr ? ENOMEM : 0;
 }
@@ -178,7 +197,7 @@ void free(void* memory) {
 #else
 
 int posix_memalign(void** memory, std::size_t alignment, std::size_t bytes) {
-    if (fails(__builtin_return_address(0))) return ENOMEM;
+    if (fails(__builtin_return_address(0), kAligned)) return ENOMEM;
     // Freed by `free`, which is not seen here: so it isn't counted among what lives.
     *memory = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
     return *memory == nullptr ? ENOMEM : 0;
@@ -192,7 +211,7 @@ namespace {
 // By the names of the C library, so that who asked is known, and no allocation counts twice.
 void* allocate(std::size_t bytes, std::size_t alignment, const void* caller) {
     const bool starts_thread = onetbb.contains(reinterpret_cast<std::uintptr_t>(caller));
-    if (!starts_thread && fails(caller)) return nullptr;
+    if (!starts_thread && fails(caller, bytes)) return nullptr;
     const std::size_t size = bytes == 0 ? 1 : bytes;
 #if GPRAT_OWN_MALLOC
     return counted(alignment == 0 ? __libc_malloc(size) : __libc_memalign(alignment, size));

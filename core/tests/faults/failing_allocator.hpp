@@ -18,6 +18,14 @@ long gprat_faults_end();
 /// null: from everywhere but the C library.
 void gprat_faults_only_from(const char* name);
 
+/// Whether memory that oneTBB's library asks for may fail, but for what it starts threads with. It
+/// may not at first: that library doesn't survive it everywhere.
+void gprat_faults_of_onetbb(int may_fail);
+
+/// Spares small allocations on a thread for which `holds` is true: that of Python's interpreter,
+/// whose bindings keep account of objects in maps that must be able to grow.
+void gprat_faults_spare_bookkeeping(int (*holds)());
+
 /// Allocations that have not been freed, since the program began.
 long gprat_faults_live();
 }

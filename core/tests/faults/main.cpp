@@ -137,12 +137,14 @@ void run_without_memory() {
         std::atomic<bool> open{false};
         graph.add({"gate"}, 0, {}, {gate}, [&] {
             while (!open) std::this_thread::yield();
+            gprat_faults_of_onetbb(1);
             gprat_faults_begin(1, kReady);
         });
         for (int i = 0; i < kReady; ++i) graph.add({"ready"}, 0, {gate}, {}, [&done] { ++done; });
         open = true;
         graph.run();
     }
+    gprat_faults_of_onetbb(0);
     if (gprat_faults_end() == 0) fail("tasks without memory", 2, 0, "nothing was asked for");
     if (done != kReady) fail("tasks without memory", 2, 0, "some were lost");
 }

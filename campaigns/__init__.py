@@ -1,0 +1,1 @@
+"""Long checks, one module or package each: ``python -m campaigns.NAME``, or ``make NAME``."""

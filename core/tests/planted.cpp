@@ -1,0 +1,60 @@
+// One mistake of a kind, for a sanitizer to find: planted race|overflow|leak|undefined
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+#include <string>
+#include <thread>
+
+#include "gprat/tasks/runtime.hpp"
+#include "gprat/tasks/task_graph.hpp"
+
+using namespace gprat;
+
+namespace {
+
+/// Two tasks write the same number and don't say so.
+int race() {
+    int shared = 0;
+    tasks::RunOptions options;
+    options.threads = 2;
+    tasks::TaskGraph graph(options);
+    for (int i = 0; i < 200; ++i)
+        graph.add({"race", i}, 0, {}, {}, [&shared] {
+            std::this_thread::yield();
+            ++shared;
+        });
+    graph.run();
+    return shared;
+}
+
+int overflow(volatile int at) {
+    auto* const values = new int[4]();
+    const int beyond = values[at];
+    delete[] values;
+    return beyond;
+}
+
+int leak() {
+    void* volatile forgotten = std::malloc(1000);
+    forgotten = nullptr;
+    return forgotten == nullptr ? 0 : 1;
+}
+
+int undefined(volatile int most) {
+    return most + 1;
+}
+
+}  // namespace
+
+int main(int count, char** values) {
+    const std::string kind = count > 1 ? values[1] : "";
+    tasks::Runtime::instance().start(2);
+    int result = 0;
+    if (kind == "race") result = race();
+    if (kind == "overflow") result = overflow(4);
+    if (kind == "leak") result = leak();
+    if (kind == "undefined") result = undefined(std::numeric_limits<int>::max());
+    tasks::Runtime::instance().stop();
+    std::printf("%d\n", result);
+    return 0;
+}
