@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from campaigns.native import ROOT, build, run
+from campaigns.native import build, run
 from campaigns.record import write_result
 
 __all__ = ["PLANTED", "SANITIZERS", "sanitize"]
@@ -133,7 +133,10 @@ def main() -> None:
         counted = results[name].get("stress", {})
         tests, seconds = results[name]["tests"], results[name]["seconds"]
         table.add_row(
-            name, str(tests), str(counted.get("graphs", "")), str(counted.get("operations", "")),
+            name,
+            str(tests),
+            str(counted.get("graphs", "")),
+            str(counted.get("operations", "")),
             str(seconds),
         )
     Console().print(table)

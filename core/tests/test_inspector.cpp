@@ -65,7 +65,7 @@ void test_a_missing_edge_is_found() {
 
 /// A factorisation in which updates, unless it is complete, don't say that they read a panel.
 [[maybe_unused]] Dense<double> factorise(const Dense<double>& a, const TileLayout& layout,
-                                   std::uint64_t seed, bool is_complete) {
+                                         std::uint64_t seed, bool is_complete) {
     auto tiles = to_tiles(a, layout);
     tasks::RunOptions options{4};
     options.observer = std::make_shared<Inspector>(Delays(seed));

@@ -58,9 +58,9 @@ bool fails(const void* caller, std::size_t bytes) {
     if (onetbb.contains(address) && !onetbb_may_fail) return false;
     const auto holds = holds_interpreter.load(std::memory_order_relaxed);
     if (holds != nullptr && bytes < kBookkeeping && holds() != 0) return false;
-    if (is_limited.load(std::memory_order_relaxed) ? !library.contains(address)
-                                                   : c_library.contains(address) ||
-                                                         loader.contains(address))
+    if (is_limited.load(std::memory_order_relaxed)
+            ? !library.contains(address)
+            : c_library.contains(address) || loader.contains(address))
         return false;
     const long number = allocations.fetch_add(1, std::memory_order_relaxed) + 1;
     return number >= first_to_fail && number <= last_to_fail;
@@ -216,10 +216,9 @@ void* allocate(std::size_t bytes, std::size_t alignment, const void* caller) {
 #if GPRAT_OWN_MALLOC
     return counted(alignment == 0 ? __libc_malloc(size) : __libc_memalign(alignment, size));
 #else
-    return counted(alignment == 0
-                       ? std::malloc(size)
-                       : std::aligned_alloc(alignment,
-                                            (size + alignment - 1) / alignment * alignment));
+    return counted(alignment == 0 ? std::malloc(size)
+                                  : std::aligned_alloc(
+                                        alignment, (size + alignment - 1) / alignment * alignment));
 #endif
 }
 
@@ -261,11 +260,27 @@ void* operator new[](std::size_t bytes, const std::nothrow_t&) noexcept {
     return allocate(bytes, 0, __builtin_return_address(0));
 }
 
-void operator delete(void* memory) noexcept { release(memory); }
-void operator delete[](void* memory) noexcept { release(memory); }
-void operator delete(void* memory, std::size_t) noexcept { release(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { release(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { release(memory); }
-void operator delete[](void* memory, std::align_val_t) noexcept { release(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { release(memory); }
-void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept { release(memory); }
+void operator delete(void* memory) noexcept {
+    release(memory);
+}
+void operator delete[](void* memory) noexcept {
+    release(memory);
+}
+void operator delete(void* memory, std::size_t) noexcept {
+    release(memory);
+}
+void operator delete[](void* memory, std::size_t) noexcept {
+    release(memory);
+}
+void operator delete(void* memory, std::align_val_t) noexcept {
+    release(memory);
+}
+void operator delete[](void* memory, std::align_val_t) noexcept {
+    release(memory);
+}
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
+    release(memory);
+}
+void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept {
+    release(memory);
+}

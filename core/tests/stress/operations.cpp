@@ -19,9 +19,9 @@ using tasks::RunOptions;
 /// constant · leaf + white, the leaf being one of several.
 std::pair<covariance::Program, std::vector<double>> random_kernel(Random& random,
                                                                   index_t dimension) {
-    constexpr Opcode kLeaves[] = {Opcode::rbf,      Opcode::matern12, Opcode::matern32,
-                                  Opcode::matern52, Opcode::rational_quadratic,
-                                  Opcode::periodic, Opcode::matern};
+    constexpr Opcode kLeaves[] = {Opcode::rbf,      Opcode::matern12,           Opcode::matern32,
+                                  Opcode::matern52, Opcode::rational_quadratic, Opcode::periodic,
+                                  Opcode::matern};
     const Opcode leaf = kLeaves[between(random, 0, std::ssize(kLeaves) - 1)];
     std::uniform_real_distribution<double> positive(0.5, 2.0);
     std::vector<double> parameters;
@@ -240,9 +240,7 @@ const std::vector<Operation<T>>& operations() {
              return differentiate(m, Objective::marginal_likelihood, Inputs::differentiated, o);
          }},
         {"leave-one-out and gradient",
-         [](M m, P, O o) {
-             return differentiate(m, Objective::leave_one_out, Inputs::fixed, o);
-         }},
+         [](M m, P, O o) { return differentiate(m, Objective::leave_one_out, Inputs::fixed, o); }},
         {"cholesky", cholesky<T>},
         {"mean", predict_mean<T>},
         {"variance", predict_variance<T>},
@@ -253,7 +251,8 @@ const std::vector<Operation<T>>& operations() {
         {"color", on_columns<T>(&Posterior<T>::color)},
         {"diagonal of the inverse", inverse_diagonal<T>},
         {"append rows", append_rows<T>},
-        {"delete few rows", [](M m, P p, O o) { return delete_rows(m, p, m.rows / 2, o); }},
+        {"delete few rows",
+         [](M m, P p, O o) { return delete_rows(m, p, std::max<index_t>(2, m.rows / 2), o); }},
         {"delete many rows", [](M m, P p, O o) { return delete_rows(m, p, index_t{7}, o); }},
     };
     return all;

@@ -70,8 +70,14 @@ void mix_within(const MixingTask& task) {
     if (value != expected) throw std::logic_error("a graph within a task went wrong");
 }
 
-enum class Ending { all, exception, cancelled_by_caller, cancelled_by_task, cancelled_by_thread,
-                    abandoned };
+enum class Ending {
+    all,
+    exception,
+    cancelled_by_caller,
+    cancelled_by_task,
+    cancelled_by_thread,
+    abandoned
+};
 
 /// How a graph is to end, and at which of its tasks that comes about.
 struct Plan {
@@ -104,15 +110,14 @@ Outcome run(const std::vector<MixingTask>& mixing, index_t cells, Plan plan, int
         });
     for (index_t i = 0; i < std::ssize(mixing); ++i) {
         const auto& task = mixing[i];
-        graph->add({"mix", i}, task.rank, task.reads, task.writes,
-                  [&, at_plan = i == plan.at] {
-                      mix(outcome.cells, task);
-                      if (task.inner_tasks > 0) mix_within(task);
-                      if (!at_plan) return;
-                      if (plan.ending == Ending::exception) throw Planned();
-                      if (plan.ending == Ending::cancelled_by_task) graph->cancel();
-                      if (plan.ending == Ending::cancelled_by_caller) stop = true;
-                  });
+        graph->add({"mix", i}, task.rank, task.reads, task.writes, [&, at_plan = i == plan.at] {
+            mix(outcome.cells, task);
+            if (task.inner_tasks > 0) mix_within(task);
+            if (!at_plan) return;
+            if (plan.ending == Ending::exception) throw Planned();
+            if (plan.ending == Ending::cancelled_by_task) graph->cancel();
+            if (plan.ending == Ending::cancelled_by_caller) stop = true;
+        });
     }
     try {
         if (plan.ending != Ending::abandoned) graph->run();

@@ -39,8 +39,8 @@ void call(Random& random, const Reference<T>& reference, gp::Posterior<T>& poste
     const index_t which = between(random, 0, std::ssize(operations<T>()) - 1);
     const auto& operation = operations<T>()[which];
     const bool is_cancelled = between(random, 0, 5) == 0;
-    const auto inspector = std::make_shared<Inspector>(
-        between(random, 0, 2) == 0 ? Delays(random()) : Delays());
+    const auto inspector =
+        std::make_shared<Inspector>(between(random, 0, 2) == 0 ? Delays(random()) : Delays());
     tasks::RunOptions options;
     options.threads = static_cast<int>(between(random, 0, 4));
     options.observer = inspector;
@@ -87,8 +87,8 @@ void call_what_fails(Random& random, const Reference<T>& reference, SequenceOutc
 template <class T>
 SequenceOutcome run_sequence(Random& random) {
     const bool is_large = between(random, 0, 2) > 0;
-    const Reference<T> reference(random, is_large ? between(random, 180, 280)
-                                                  : between(random, 3, 60));
+    const Reference<T> reference(random,
+                                 is_large ? between(random, 180, 280) : between(random, 3, 60));
     gp::Posterior<T> posterior(reference.model.problem());
     const index_t callers = between(random, 1, 3);
     std::vector<SequenceOutcome> outcomes(callers);
