@@ -44,6 +44,12 @@ _TESTS = [
     "test_update",
 ]
 
+
+def _tests_for(sanitizer: str) -> list[str]:
+    """Leave out what writes down graphs of more addresses than the thread sanitizer has."""
+    return [test for test in _TESTS if (sanitizer, test) != ("thread", "test_simulator")]
+
+
 # The extension in Python: what allocates, hands over and gives back most.
 _PYTHON_TESTS = ["tests/test_gp.py", "tests/gp/test_updating.py", "tests/test_runtime.py"]
 
@@ -128,7 +134,7 @@ def main() -> None:
             faults = ["--seed", str(seed)] if name == "address" else []
             stress = ["--seconds", str(arguments.seconds)]
             results[name] = sanitize(
-                SANITIZERS[name], seed, tests=_TESTS, stress=stress, faults=faults
+                SANITIZERS[name], seed, tests=_tests_for(name), stress=stress, faults=faults
             )
         counted = results[name].get("stress", {})
         tests, seconds = results[name]["tests"], results[name]["seconds"]
