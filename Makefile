@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := build/native
 
-.PHONY: demo test check native-test python-test docs bench fuzz format clean
+.PHONY: demo test check native-test python-test docs bench fuzz format clean \
+  stress sanitize sanitize-thread sanitize-address sanitize-undefined sanitize-python faults-memory
 
 ## Train on real measurements, forecast them, draw the pictures.
 demo: $(VENV)/demo
@@ -44,6 +45,20 @@ docs: $(VENV)/docs
 ## The speed and memory table of the README, measured on this machine.
 bench: native-test
 	$(BIN)/python -m benchmarks
+
+## Random graphs and sequences of operations; sanitizers; allocations that fail. What they count
+## goes to campaigns/results.
+stress: $(VENV)/test
+	$(BIN)/python -m campaigns.stress
+
+sanitize: $(VENV)/test
+	$(BIN)/python -m campaigns.sanitize
+
+sanitize-thread sanitize-address sanitize-undefined sanitize-python: sanitize-%: $(VENV)/test
+	$(BIN)/python -m campaigns.sanitize $*
+
+faults-memory: $(VENV)/test
+	$(BIN)/python -m campaigns.faults_memory
 
 format: $(VENV)/test
 	$(BIN)/ruff check --fix .

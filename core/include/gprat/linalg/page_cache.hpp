@@ -26,14 +26,15 @@ public:
     Block take(std::size_t bytes);
 
     /// Keeps the block, or frees it.
-    void give(Block block);
+    void give(Block block) noexcept;
 
     /// Frees what is kept.
     void clear();
 
 private:
-    PageCache();
+    static constexpr std::size_t kMostBlocks = 512;
 
+    PageCache();
     void free_all();
 
     std::mutex mutex_;
