@@ -42,9 +42,10 @@ docs: $(VENV)/docs
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
 	@echo build/docs/index.html
 
-## The speed and memory table of the README, measured on this machine.
+## Every study of speed and memory, measured on this machine, and the page that shows them.
 bench: native-test
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks peers install
+	$(BIN)/python -m benchmarks all
 
 ## Random graphs and sequences of operations; sanitizers; allocations that fail. What they count
 ## goes to campaigns/results.

@@ -8,8 +8,8 @@ import numpy as np
 
 __all__ = ["TOLERANCES", "AgreementError", "check", "deviation"]
 
-# Largest difference relative to the largest value, by the type of numbers computed with. Noise keeps
-# the condition number of these problems below 10⁶.
+# Largest difference relative to the largest value, by the type of numbers computed with. Noise
+# keeps the condition number of these problems below 10⁶.
 TOLERANCES = {"float64": 1e-7, "float32": 2e-2}
 # Rows of a matrix compared at a time.
 _BLOCK = 1024

@@ -30,11 +30,13 @@ class Competition:
         self._known: dict[tuple[str, str], tuple[int, float]] = {}
         self._unloadable: dict[str, PeerError] = {}
 
-    def load(self, problem: Problem) -> None:
-        """Give all peers a problem."""
+    def load(self, problem: Problem, names: tuple[str, ...] | None = None) -> None:
+        """Give all peers a problem, or those of these names."""
         arrays, hyperparameters = problem.arrays(), problem.hyperparameters()
         self._unloadable = {}
         for name, peer in self._peers.items():
+            if names is not None and name not in names:
+                continue
             try:
                 peer.load(arrays, hyperparameters)
             except PeerError as failure:

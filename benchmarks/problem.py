@@ -32,7 +32,8 @@ class Arrays:
 class Problem:
     """A chain of carts: the position of the last from the last d forces on the first.
 
-    The record's first n samples train, the m after them test; all columns are standardised. With
+    The record's first n samples train, the m after them test; force and position are standardised,
+    so that inputs remain lags of one signal. With
     `ard` there is one length scale a feature, around √d and rising with the lag; else one √d.
     """
 
@@ -64,7 +65,7 @@ class Problem:
         """Simulate the record."""
         u, y = mass_spring_damper(self.n + self.m + self.d - 1, random_state=self.seed)
         X, target = nfir(u, y, self.d)
-        X = (X - X[: self.n].mean(axis=0)) / X[: self.n].std(axis=0)
+        X = (X - X[: self.n].mean()) / X[: self.n].std()
         target = (target - target[: self.n].mean()) / target[: self.n].std()
         train, test = slice(self.n), slice(self.n, self.n + self.m)
         return Arrays(*(np.ascontiguousarray(part) for part in (X[train], target[train], X[test])))

@@ -13,12 +13,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks import ROOT
 from benchmarks.yardsticks import native_yardsticks
 
 __all__ = ["SCHEMA", "Record", "machine", "source", "versions"]
 
 SCHEMA = 1
-ROOT = Path(__file__).parents[1]
 # Distributions whose versions decide about speed.
 DISTRIBUTIONS = ("gprat", "numpy", "scipy", "scikit-learn", "tbb", "scipy-openblas32")
 

@@ -14,11 +14,7 @@ from benchmarks.record import Record, machine, source, versions
 from benchmarks.report.style import save_figure
 from benchmarks.timing import Effort
 
-__all__ = ["FIGURES", "RESULTS", "Options", "Outcome", "Study", "run_study"]
-
-ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks/results"
-FIGURES = ROOT / "docs/images/performance"
+__all__ = ["Options", "Outcome", "Study", "run_study"]
 
 
 def silent(_message: str) -> None:
@@ -56,7 +52,7 @@ class Options:
 
 @dataclass
 class Outcome:
-    """What `measure` returns: one flat dictionary a measurement, and how each peer describes itself.
+    """What `measure` returns: a flat dictionary a measurement, and how peers describe themselves.
 
     `extra` is for what is no row: a fitted model, a curve, a yardstick.
     """
@@ -92,7 +88,7 @@ class Study(Protocol):
 
     @staticmethod
     def section(record: Record) -> str:
-        """Return the text and tables of the page's section, in Markdown, without heading or figure."""
+        """Return text and tables of the page's section: Markdown without heading or figure."""
         ...
 
 

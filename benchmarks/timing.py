@@ -115,5 +115,5 @@ def interleave(
 
 
 def takes_turn(turn: int, wanted: int, turns: int) -> bool:
-    """Return whether one who wants fewer samples than there are turns has this one: evenly spread."""
+    """Return whether one who wants fewer samples than turns has this one: evenly spread."""
     return (turn + 1) * wanted // turns > turn * wanted // turns

@@ -50,7 +50,7 @@ class GPflow(Adapter):
         self._predict_joint = tf.function(lambda: self._model.predict_f(X_test, full_cov=True))
 
     def likelihood_gradient(self) -> Any:
-        """Evaluate, and differentiate by the logarithms of what the transforms make of parameters."""
+        """Evaluate, and differentiate by the logarithms of the transformed parameters."""
         value, gradients = self._value_and_gradient()
         by_log = [
             np.ravel(gradient.numpy() * parameter.numpy() / _slope(parameter))

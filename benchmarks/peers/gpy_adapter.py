@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import GPy as gpy
+import GPy as gpy  # noqa: N813
 import numpy as np
 
 from benchmarks.peers.protocol import Adapter, Task
@@ -20,8 +20,9 @@ class GPy(Adapter):
 
     name = "GPy"
     caches = (
-        "A model computes likelihood, gradient and factor when it is made, and keeps them; every call "
-        "here makes a new one. A prediction therefore pays for the gradient too. It adds 1e-8 to the noise variance, which is subtracted beforehand."
+        "A model computes likelihood, gradient and factor when it is made, and keeps them; every "
+        "call here makes a new one. A prediction therefore pays for the gradient too. It adds 1e-8 "
+        "to the noise variance, which is subtracted beforehand."
     )
 
     def versions(self) -> dict[str, str]:
@@ -48,8 +49,12 @@ class GPy(Adapter):
     def likelihood_gradient(self) -> Any:
         """Evaluate; GPy's gradients by values become those by logarithms."""
         model = self.model()
-        parts = (model.rbf.variance, model.rbf.lengthscale, model.likelihood.variance)
-        gradient = [np.ravel(part.gradient) * np.ravel(part.values) for part in parts]
+        parts = (
+            (model.rbf.variance, self._task.variance),
+            (model.rbf.lengthscale, self._task.length_scales),
+            (model.likelihood.variance, self._task.noise_variance),
+        )
+        gradient = [np.ravel(part.gradient) * np.ravel(value) for part, value in parts]
         return model.log_likelihood(), np.concatenate(gradient)
 
     def mean(self) -> Any:

@@ -99,7 +99,7 @@ class Exact(Adapter):
         return stack
 
     def likelihood_gradient(self) -> Any:
-        """Evaluate, and differentiate by the logarithms of what the constraints make of parameters."""
+        """Evaluate, and differentiate by the logarithms of the constrained parameters."""
         model = Model(self._X, self._y, self._task)
         with self.settings():
             loss = self._loss(model)

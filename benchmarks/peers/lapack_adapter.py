@@ -15,7 +15,7 @@ __all__ = ["Lapack"]
 
 
 class Lapack(Adapter):
-    """Cholesky factor and inverse of the training covariance, in place; its assembly is not timed."""
+    """Cholesky factor and inverse of the training covariance in place; assembly is not timed."""
 
     name = "LAPACK"
     caches = "Nothing. It gets the matrix ready-made and returns it overwritten."

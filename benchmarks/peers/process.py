@@ -22,7 +22,18 @@ from benchmarks.problem import Arrays
 __all__ = ["PeerError", "PeerProcess", "available_memory", "started"]
 
 # Variables that choose kernels or threads of a library; each peer starts without the caller's.
-_PREFIXES = ("OPENBLAS_", "MKL_", "OMP_", "GOTO_", "BLIS_", "NVPL_", "XLA_", "JAX_", "TF_", "GPRAT_")
+_PREFIXES = (
+    "OPENBLAS_",
+    "MKL_",
+    "OMP_",
+    "GOTO_",
+    "BLIS_",
+    "NVPL_",
+    "XLA_",
+    "JAX_",
+    "TF_",
+    "GPRAT_",
+)
 _STARTUP = 300.0
 # Share of the memory that was free at the start which one peer may hold.
 _SHARE = 0.85
@@ -74,9 +85,7 @@ class PeerProcess:
         answer = self._ask(limit * count, command="run", operation=operation, count=count)
         return float(answer["seconds"])
 
-    def result(
-        self, operation: str, limit: float = 3600.0
-    ) -> tuple[float, dict[str, np.ndarray]]:
+    def result(self, operation: str, limit: float = 3600.0) -> tuple[float, dict[str, np.ndarray]]:
         """Return the seconds of one call, and its arrays, mapped from files until the next call."""
         folder = self.forget_result()
         answer = self._ask(limit, command="run", operation=operation, output=str(folder))

@@ -71,9 +71,9 @@ class Adapter(ABC):
     order: NumPy arrays, or what `numpy.asarray` makes one of after the clock has stopped; all work
     must be done by then (no lazy or asynchronous values). Every call starts from data and
     hyperparameters, with nothing kept from the call before, and does all the work. Variances and
-    covariances are those of the latent function, without noise. The gradient is by the logarithms of
-    variance, length scales and noise variance, in this order. An operation that a library cannot do
-    is simply not defined.
+    covariances are those of the latent function, without noise. The gradient is by the logarithms
+    of variance, length scales and noise variance, in this order. An operation that a library
+    cannot do is simply not defined.
     """
 
     name: ClassVar[str]
@@ -95,11 +95,11 @@ class Adapter(ABC):
     def prepare(self, task: Task) -> None:
         """Do everything that is not timed: threads, tensors, kernels. Replaces the task before."""
 
-    def fresh(self, operation: str) -> None:
+    def fresh(self, operation: str) -> None:  # noqa: B027
         """Forget what the last call has left; called before each call, and not timed."""
 
     def optimise(self, seed: int) -> dict[str, Any]:
-        """Fit all hyperparameters from those of the task, to convergence, as the library's users do.
+        """Fit all hyperparameters from the task's, to convergence, as the library's users do.
 
         Timed from outside. Returns arrays and numbers by name: "variance", "length_scales" and
         "noise_variance" found, "mean" and "variance_test" (latent) at the test inputs,

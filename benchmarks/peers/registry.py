@@ -15,7 +15,7 @@ ADAPTERS = "benchmarks.peers"
 
 @dataclass(frozen=True)
 class Peer:
-    """An adapter, MODULE:CLASS, and its environment: a folder of `ENVIRONMENTS`, or None for this."""
+    """An adapter, MODULE:CLASS, and its environment: a folder of `ENVIRONMENTS`; None is this."""
 
     adapter: str
     environment: str | None = None
