@@ -117,7 +117,8 @@ def section(record: Record) -> str:
     parts = [
         "The peak of resident memory of a fresh process during one call, less what it held with "
         "its data and a library that is loaded and warm. Points are measured; lines, and the "
-        "largest n, are c₂n² + c₁n fitted to them. Nothing is said of the time that such an n would take. "
+        "largest n, are c₂n² + c₁n fitted to them. Nothing is said of the time that such an n "
+        "would take. "
         f"Predictions are of {TEST_POINTS:,} points.",
     ]
     for operation, title in OPERATIONS.items():
