@@ -437,7 +437,7 @@ def test_full_disk_is_noticed(gp, path, monkeypatch):
     opened = Path.open
 
     def open_full(self, mode="r", *rest, **options):
-        if mode != "xb":
+        if mode != "wb":
             return opened(self, mode, *rest, **options)
         return opened(Path("/dev/full"), "wb")
 

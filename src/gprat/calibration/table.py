@@ -154,7 +154,7 @@ class Calibration:
             pairs = {kind: _seconds(plain["pairs"][kind], len(features)) for kind in PAIRS}
             numbers = {name: _number(plain[name]) for name in _NUMBERS}
             identity = Identity(**plain["identity"])
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             raise DamagedError(str(error)) from None
         if "gemm" not in rates or not numbers["bandwidth"] or not numbers["first_touch"]:
             raise DamagedError("figures are missing")
