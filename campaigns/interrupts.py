@@ -36,7 +36,9 @@ _TYPED = b"\x03"
 
 
 class Way(Protocol):
-    """A process that is interrupted in one way."""
+    """A process that is interrupted in one way; `said` is what it printed beside its answers."""
+
+    said: list[str]
 
     def begin(self, case: str) -> None:
         """Let it begin a case."""
@@ -68,6 +70,8 @@ class Terminal:
             program = [sys.executable, "-W", "ignore", "-X", "faulthandler"]
             os.execv(sys.executable, [*program, "-m", "campaigns.interruptible", str(n)])
         self._text = ""
+        # What it printed beside its answers, such as exceptions that Python could only report.
+        self.said: list[str] = []
 
     def begin(self, case: str) -> None:
         """Type the name of the case."""
@@ -90,6 +94,7 @@ class Terminal:
             _, found, answer = line.partition(mark)
             if found:
                 return answer.strip()
+            self.said = [*self.said[-30:], line.rstrip()]
 
     def close(self) -> None:
         """End it, in any case."""
@@ -119,6 +124,7 @@ class Notebook:
     def __init__(self, n: int) -> None:
         from jupyter_client.manager import start_new_kernel
 
+        self.said: list[str] = []
         self._manager, self._client = start_new_kernel(kernel_name="python3")
         self._text = ""
         self._client.execute(
@@ -206,7 +212,7 @@ def interrupt(way: Way, count: int, rng: np.random.Generator) -> tuple[Counter[s
             break
         counts[f"{name}: {outcome}" if outcome.startswith("wrong") else outcome] += 1
         if outcome not in ("interrupted", "finished"):
-            wrong.append(f"{name} after {delay:.4f} s: {outcome}")
+            wrong.append(f"{name} after {delay:.4f} s: {outcome}; {' | '.join(way.said)}")
     return counts, wrong
 
 
@@ -215,7 +221,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m campaigns.interrupts", description=__doc__)
     parser.add_argument("--count", type=int, default=400, help="how many times, in each way")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
-    parser.add_argument("--n", type=int, default=500, help="training points")
+    parser.add_argument("--n", type=int, default=1500, help="training points")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     arguments = parser.parse_args()
     began = time.monotonic()
