@@ -131,7 +131,7 @@ def find_entry(identity: Identity) -> Entry | None:
     """Return what is kept for a machine: from memory, or else from the file."""
     path = path_for(identity)
     if path not in _entries:
-        _entries[path] = _read(path, identity)
+        _entries[path] = read_entry(path, identity)
     return _entries[path]
 
 
@@ -155,7 +155,8 @@ def this_machine(dtype: str) -> Identity:
     return Identity(_processor(), runtime.processors(), _blas(), dtype)
 
 
-def _read(path: Path, identity: Identity) -> Entry | None:
+def read_entry(path: Path, identity: Identity) -> Entry | None:
+    """Return what a file holds; None if it is damaged, of another machine, or not there."""
     try:
         return _load(path, identity)
     except OSError:
