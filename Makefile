@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := build/native
 
-.PHONY: demo test check native-test python-test docs bench format clean
+.PHONY: demo test check native-test python-test docs bench \
+  interrupts kills soak fuzz-loaders format clean
 
 ## Train on real measurements, forecast them, draw the pictures.
 demo: $(VENV)/demo
@@ -30,6 +31,25 @@ native-test: $(VENV)/test
 	  -DGPRAT_WARNINGS_AS_ERRORS=ON
 	$(BIN)/cmake --build $(NATIVE)
 	$(BIN)/ctest --test-dir $(NATIVE) --output-on-failure
+
+## Ctrl-C at random moments, in a terminal and in a notebook.
+interrupts: $(VENV)/test
+	$(BIN)/python -m pip install --quiet --group interrupts
+	$(BIN)/python -m campaigns.interrupts
+
+## Processes that are killed while they save, and disks that fail.
+kills: $(VENV)/test
+	$(BIN)/python -m campaigns.kills
+
+## Hours in one process: make soak HOURS=1.
+HOURS ?= 1
+soak: $(VENV)/test
+	$(BIN)/python -m campaigns.soak --hours $(HOURS)
+
+## Models, checkpoints and calibrations that are hostile, found by coverage.
+fuzz-loaders: $(VENV)/test
+	$(BIN)/python -m pip install --quiet --group fuzz
+	$(BIN)/python -m campaigns.fuzz_loaders
 
 ## The documentation, as HTML in build/docs. A warning is an error.
 docs: $(VENV)/docs

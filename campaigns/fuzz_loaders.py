@@ -1,8 +1,8 @@
 """Coverage-guided fuzzing of what is read from disk: models, checkpoints, calibrations.
 
-``python -m campaigns.fuzz_loaders --seconds 120 --seed 1``, with atheris (dependency group ``fuzz``);
-``--random`` changes real files at random instead, without it. A file must be loaded or refused with
-the documented error, within bounded memory and time.
+``python -m campaigns.fuzz_loaders --seconds 120 --seed 1``, with atheris (dependency group
+``fuzz``); ``--random`` changes real files at random instead, without it. A file must be loaded or
+refused with the documented error, within bounded memory and time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 from rich.console import Console
@@ -61,8 +63,8 @@ def _fuzz_with_coverage(name: str, seed: int, seconds: float, counts_path: Path)
     """Let atheris choose the files; runs in a process of its own, which it ends."""
     import atheris
 
-    with atheris.instrument_imports(include=["gprat"], enable_loader_override=False):
-        import gprat  # noqa: F401
+    for function in _functions_of("gprat"):
+        atheris.instrument_func(function)
     target = TARGETS[name]()
     counts = {"accepted": 0, "refused": 0}
 
@@ -90,6 +92,20 @@ def _fuzz_with_coverage(name: str, seed: int, seconds: float, counts_path: Path)
         ]
         atheris.Setup([sys.argv[0], *options, corpus], test, custom_mutator=mutator)
         atheris.Fuzz()
+
+
+def _functions_of(package: str) -> Iterator[FunctionType]:
+    """Yield all functions and methods of a package, as far as it is imported."""
+    modules = [module for name, module in sys.modules.items() if name.split(".")[0] == package]
+    for module in modules:
+        for value in list(vars(module).values()):
+            if getattr(value, "__module__", "") != module.__name__:
+                continue
+            members = vars(value).values() if isinstance(value, type) else (value,)
+            for member in members:
+                function = getattr(member, "__func__", member)
+                if isinstance(function, FunctionType):
+                    yield function
 
 
 def _fuzz(name: str, arguments: argparse.Namespace) -> dict[str, Any]:

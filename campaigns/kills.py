@@ -1,9 +1,9 @@
 """SIGKILL while models and checkpoints are written, and disks that fail: what is on the disk stays.
 
-``python -m campaigns.kills --count 300 --seed 0``. After each kill the file must be one of those that
-were written, in full, and training must resume to the same bits; litter must not add up. Then the
-disk becomes full: a small file system where there may be one, and limits of the size of a file; and
-each write, one after the other, is cut short or fails.
+``python -m campaigns.kills --count 300 --seed 0``. After each kill the file must be one of those
+that were written, in full, and training must resume to the same bits; litter must not add up. Then
+the disk becomes full: a small file system where there may be one, and limits of the size of a file;
+and each write, one after the other, is cut short or fails.
 """
 
 from __future__ import annotations

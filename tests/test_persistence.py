@@ -21,6 +21,7 @@ from sklearn.gaussian_process.kernels import PairwiseKernel
 
 import gprat
 from gprat.exceptions import (
+    DataWarning,
     GpratError,
     InvalidInputError,
     ModelFileError,
@@ -30,7 +31,7 @@ from gprat.exceptions import (
 )
 from gprat.kernels import RBF, ActiveDims, ConstantKernel, Linear, Matern, WhiteKernel
 from gprat.means import BasisFunction, FixedLinear, FixedMean
-from gprat.persistence import Archive, save
+from gprat.persistence import Archive, container, save
 from gprat.persistence.container import read_container, write_container
 from oracles import random_kernel
 
@@ -903,6 +904,51 @@ def test_random_changes_to_the_description_are_refused_or_harmless(forgery, rng)
 
 
 # The interface for other classes
+
+
+def test_files_that_become_shorter_while_they_are_read(path, gp, monkeypatch):
+    gp.save(path)
+    check = container._check_digest
+
+    def check_and_cut(*arguments):
+        check(*arguments)
+        os.truncate(path, 1000)
+
+    monkeypatch.setattr(container, "_check_digest", check_and_cut)
+    refused(path, "became shorter while it was read")
+
+
+def test_models_of_an_estimator_that_do_not_fit(path, X, y):
+    """Targets of another number of dimensions than the estimator's."""
+    Y = np.stack([y, np.where(y > 0, np.nan, y)], axis=1)
+    model = gprat.GaussianProcessRegressor(noise=0.1, nan_policy="omit", optimizer=None)
+    with pytest.warns(DataWarning):
+        model.fit(X, Y)
+    model.save(path)
+    forgery = Forgery(path)
+    for number in range(2):
+        entry = forgery.table[f"model {number}/y"]
+        rows, columns = entry["shape"]
+        entry["shape"] = [rows * columns]
+        forgery.write()
+        refused(path, "its models don't fit its data")
+        entry["shape"] = [rows, columns]
+    forgery.write()
+    assert bits(gprat.load(path).predict(X)) == bits(model.predict(X))
+
+
+def test_archives_are_split_once():
+    count = 3000
+    arrays = {f"{i}/{j}": np.zeros(1) for i in range(count) for j in range(3)}
+    archive = Archive({str(i): {} for i in range(count)}, arrays)
+    first = archive.take("0")
+    assert sorted(first.arrays) == ["0", "1", "2"]
+    # What is left lies by archive, so that taking each one doesn't look at all arrays.
+    assert not archive.arrays
+    for i in range(1, count - 1):
+        assert len(archive.take(str(i)).arrays) == 3
+    with pytest.raises(ModelFileError, match=str(count - 1)):
+        archive.check_empty()
 
 
 def test_archives_nest_and_are_emptied(gp, path):

@@ -13,7 +13,13 @@ from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["NotRegularError", "open_regular", "read_regular", "temporary_beside", "write_atomically"]
+__all__ = [
+    "NotRegularError",
+    "open_regular",
+    "read_regular",
+    "temporary_beside",
+    "write_atomically",
+]
 
 # How many may write to one path at a time under names that are used again.
 _MOST_SLOTS = 64
@@ -36,7 +42,7 @@ def open_regular(path: Path) -> BinaryIO:
     # Looked at before it is opened, which may already do something to a device.
     if not stat.S_ISREG(path.stat().st_mode):
         raise NotRegularError(f"{path} is no regular file")
-    file = open(path, "rb", opener=_open_without_waiting)
+    file = open(path, "rb", opener=_open_without_waiting)  # noqa: SIM115 - the caller closes it
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise NotRegularError(f"{path} is no regular file")
@@ -157,5 +163,5 @@ def _open_without_waiting(path: str, flags: int) -> int:
 
 
 def _open_no_link(path: str, flags: int) -> int:
-    """The same, but refuse a link."""
+    """Open a file without waiting, but no link."""
     return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)

@@ -69,10 +69,10 @@ DAMAGES = {
     "times of ages": lambda plain: json.dumps(damage(plain, overhead=1e300)),
     "memory that stands still": lambda plain: json.dumps(damage(plain, bandwidth=1e-300)),
     "pairs for nothing": lambda plain: json.dumps(
-        damage(plain, pairs=dict.fromkeys(PAIRS, [0.0, 0.0, 0.0]))
+        damage(plain, pairs={kind: [0.0, 0.0, 0.0] for kind in PAIRS})
     ),
     "pairs unknown": lambda plain: json.dumps(
-        damage(plain, pairs=dict.fromkeys(PAIRS, [1e-9, None, 1e-9]))
+        damage(plain, pairs={kind: [1e-9, None, 1e-9] for kind in PAIRS})
     ),
     "a name twice": lambda plain: '{"format": 1, ' + json.dumps(plain)[1:],
     "too large": lambda plain: json.dumps(plain) + " " * cache._LARGEST_FILE,

@@ -54,7 +54,9 @@ class _Models:
         """Take a new model into account, for as long as it lives."""
         with self._lock:
             if len(self._references) >= self._next_sweep:
-                self._references = [reference for reference in self._references if reference() is not None]
+                self._references = [
+                    reference for reference in self._references if reference() is not None
+                ]
                 self._next_sweep = max(64, 2 * len(self._references))
             self._references.append(weakref.ref(model))
 

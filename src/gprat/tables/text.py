@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import gzip
-import io
 import lzma
 import warnings
 import zlib
@@ -124,20 +123,16 @@ class TextTable(Table):
             raise InvalidInputError(f"{self.path} cannot be read: {reason}.") from None
 
 
-class _Bounded(io.TextIOBase):
+class _Bounded:
     """Text of which no more is read than there is room for."""
 
     def __init__(self, file: IO[str], path: Path) -> None:
         self._file, self._path = file, path
         self.room = _LARGEST_BLOCK
 
-    def readable(self) -> bool:
-        """Return that it is."""
-        return True
-
-    def read(self, size: int | None = -1, /) -> str:
+    def read(self, size: int = -1, /) -> str:
         """Return the next characters."""
-        text = self._file.read(min(_LONGEST_LINE, size if size and size > 0 else _LONGEST_LINE))
+        text = self._file.read(min(_LONGEST_LINE, size if size > 0 else _LONGEST_LINE))
         self.room -= len(text)
         if self.room < 0:
             raise InvalidInputError(
@@ -147,11 +142,8 @@ class _Bounded(io.TextIOBase):
         return text
 
     def __iter__(self) -> Iterator[str]:
-        """Yield nothing: pandas reads by `read`, but asks for this."""
-        return self
-
-    def __next__(self) -> str:
-        raise StopIteration
+        """Return the lines, which pandas expects of a file, but reads by `read`."""
+        return iter(self._file)
 
 
 def _encoding_hint(path: Path) -> str:
