@@ -125,6 +125,12 @@ def _change_entry(document: Any, rng: random.Random) -> None:
     places = list(_places(document))
     if not places:
         return
+    # Other numbers reach further than other structures, which are soon refused.
+    numbers = [place for place in places if type(place[0][place[1]]) is float]
+    if numbers and rng.random() < 0.4:
+        holder, key = rng.choice(numbers)
+        holder[key] = rng.choice((holder[key] * 1.5, -holder[key], 0.0, 1e-300, 1e5, 1e300, 3.0))
+        return
     holder, key = rng.choice(places)
     match rng.randrange(5):
         case 0:

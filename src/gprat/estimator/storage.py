@@ -221,11 +221,14 @@ def _parameter_to_plain(name: str, value: Any) -> Any:
 
 def _parameters_from_archive(archive: Archive, gp: GP) -> dict[str, Any]:
     """Return the arguments of the constructor, which `fit` checks."""
-    kernel = archive.take_entry("kernel", dict, type(None))
+    plain_kernel = archive.take_entry("kernel", dict, type(None))
+    kernel = None if plain_kernel is None else kernel_from_plain(plain_kernel)
+    # Fails for numbers that are none: the estimator must print, whatever `fit` would say.
+    repr(kernel)
     alpha = archive.take_array("alpha", "float64", (None,))
     n, d = gp.X.shape
     arguments: dict[str, Any] = {
-        "kernel": None if kernel is None else kernel_from_plain(kernel),
+        "kernel": kernel,
         "mean": mean_from_plain(archive.take_entry("mean", str, dict), d, n),
         "priors": priors_from_plain(archive.take_entry("priors", list, type(None))),
         "alpha": alpha if archive.take_entry("has_alpha_by_row", bool) else float(alpha[0]),
