@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := build/native
 
-.PHONY: demo test check native-test python-test docs bench fuzz format clean \
-  stress sanitize sanitize-thread sanitize-address sanitize-undefined sanitize-python faults-memory
+.PHONY: demo test check native-test python-test docs bench format clean \
+  stress sanitize sanitize-thread sanitize-address sanitize-undefined sanitize-python \
+  faults-memory fuzz interrupts kills soak fuzz-loaders
 
 ## Train on real measurements, forecast them, draw the pictures.
 demo: $(VENV)/demo
@@ -35,6 +36,25 @@ native-test: $(VENV)/test
 ## Inputs at random over the whole public interface.
 fuzz: $(VENV)/test
 	$(BIN)/python -m campaigns.fuzz --record
+
+## Ctrl-C at random moments, in a terminal and in a notebook.
+interrupts: $(VENV)/test
+	$(BIN)/python -m pip install --quiet --group interrupts
+	$(BIN)/python -m campaigns.interrupts
+
+## Processes that are killed while they save, and disks that fail.
+kills: $(VENV)/test
+	$(BIN)/python -m campaigns.kills
+
+## Hours in one process: make soak HOURS=1.
+HOURS ?= 1
+soak: $(VENV)/test
+	$(BIN)/python -m campaigns.soak --hours $(HOURS)
+
+## Models, checkpoints and calibrations that are hostile, found by coverage.
+fuzz-loaders: $(VENV)/test
+	$(BIN)/python -m pip install --quiet --group fuzz
+	$(BIN)/python -m campaigns.fuzz_loaders
 
 ## The documentation, as HTML in build/docs. A warning is an error.
 docs: $(VENV)/docs

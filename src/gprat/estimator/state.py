@@ -128,8 +128,8 @@ class EstimatorState:
         try:
             yield
         except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
+            # One step, which a second Ctrl-C does not halve.
+            self.__dict__ = before
             raise
 
     @property

@@ -40,8 +40,36 @@ OBJECTIVES = {
 }
 
 
-# Models whose locks a forked child makes anew: who holds one stays in the parent.
-_models: weakref.WeakSet[ModelState] = weakref.WeakSet()
+class _Models:
+    """Models whose locks a forked child makes anew: who holds one stays in the parent.
+
+    Unlike a `WeakSet` it runs no code when a model goes: Python loses a Ctrl-C that comes there.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._references: list[weakref.ref[ModelState]] = []
+        self._next_sweep = 64
+
+    def add(self, model: ModelState) -> None:
+        """Take a new model into account, for as long as it lives."""
+        with self._lock:
+            if len(self._references) >= self._next_sweep:
+                self._references = [
+                    reference for reference in self._references if reference() is not None
+                ]
+                self._next_sweep = max(64, 2 * len(self._references))
+            self._references.append(weakref.ref(model))
+
+    def make_locks(self) -> None:
+        """Make all locks anew."""
+        self._lock = threading.Lock()
+        for reference in self._references:
+            if (model := reference()) is not None:
+                model._make_locks()
+
+
+_models = _Models()
 
 
 class ModelState:
@@ -306,13 +334,8 @@ class ModelState:
             self._posterior = None
 
 
-def _make_locks_of_child() -> None:
-    for model in list(_models):
-        model._make_locks()
-
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_make_locks_of_child)
+    os.register_at_fork(after_in_child=_models.make_locks)
 
 
 def finite_bounds(hyperparameters: Hyperparameters) -> Float64Array:
