@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := build/native
 
-.PHONY: demo test check native-test python-test docs bench format clean
+.PHONY: accuracy demo test check native-test python-test docs bench format clean
 
 ## Train on real measurements, forecast them, draw the pictures.
 demo: $(VENV)/demo
@@ -40,6 +40,10 @@ docs: $(VENV)/docs
 ## The speed and memory table of the README, measured on this machine.
 bench: native-test
 	$(BIN)/python -m benchmarks
+
+## Scaled residuals by kind of matrix and model, and certificates against true errors.
+accuracy: $(VENV)/test
+	$(BIN)/python -m campaigns.accuracy
 
 format: $(VENV)/test
 	$(BIN)/ruff check --fix .

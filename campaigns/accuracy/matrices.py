@@ -7,7 +7,7 @@ likelihood of y = 0 is −½K⁻¹, by the in-place inverse of training.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,7 +19,7 @@ import gprat
 from campaigns.accuracy.reference import Factor
 from campaigns.accuracy.tally import Setting, Tally
 
-__all__ = ["KINDS", "GivenMatrix", "check_matrix", "settings"]
+__all__ = ["KINDS", "GivenMatrix", "check_matrix"]
 
 Matrix: TypeAlias = npt.NDArray[np.float64]
 
@@ -50,6 +50,7 @@ class GivenMatrix(Kernel):
         return Hyperparameter("entries", "numeric", (0.1, 10.0), len(self.entries))
 
     def __call__(self, X: Matrix, Y: Matrix | None = None, eval_gradient: bool = False) -> Any:
+        """Look up a block, and on request its derivatives by the entries."""
         rows = X[:, 0].astype(int)
         columns = rows if Y is None else Y[:, 0].astype(int)
         block = self.matrix[np.ix_(rows, columns)]
@@ -68,7 +69,7 @@ class GivenMatrix(Kernel):
         return np.asarray(self.matrix[rows, rows])
 
     def is_stationary(self) -> bool:
-        """It is not."""
+        """Return that it is not."""
         return False
 
     def __repr__(self) -> str:
@@ -92,7 +93,7 @@ def _well_conditioned(rng: np.random.Generator, n: int, epsilon: float) -> Matri
 
 
 def _scaled(power: float) -> Callable[..., Matrix]:
-    """Times a huge or a tiny number: 1e150 and 1e-150 in double, 1e15 and 1e-15 in single."""
+    """Multiply by a huge or a tiny number: 1e±150 in double, 1e±15 in single."""
 
     def make(rng: np.random.Generator, n: int, epsilon: float) -> Matrix:
         scale = 150.0 if epsilon < 1e-10 else 15.0
@@ -109,7 +110,7 @@ def _graded(rng: np.random.Generator, n: int, epsilon: float) -> Matrix:
 
 
 def _gram(length_scale: float, noise: float, duplicates: float = 0.0) -> Callable[..., Matrix]:
-    """An RBF kernel's matrix on [0, 1]; noise in units of nε."""
+    """Make an RBF kernel's matrix on [0, 1]; noise in units of nε."""
 
     def make(rng: np.random.Generator, n: int, epsilon: float) -> Matrix:
         x = rng.uniform(size=n)
@@ -175,16 +176,6 @@ KINDS: dict[str, tuple[Callable[..., Matrix], bool]] = {
     "Moler": (_moler, False),
     "Brownian": (_brownian, False),
 }
-
-
-def settings(seed: int, kinds: Any, most: int) -> Iterator[Setting]:
-    """Yield a case of each kind and precision, of a size up to `most`."""
-    rng = np.random.default_rng([seed, 0])
-    for kind in kinds:
-        for dtype in ("float64", "float32"):
-            n = int(rng.integers(1, most + 1))
-            tile_size = int(rng.choice([1, 3, 16, max(1, n // 2), n, n + 5]))
-            yield Setting(kind, seed, dtype, n, tile_size, int(rng.choice([1, 2, 4])))
 
 
 def check_matrix(setting: Setting, tally: Tally) -> None:
@@ -265,7 +256,7 @@ def _check_solutions(
 def _check_determinant(
     K: Matrix, gp: gprat.GP, truth: Factor, unit: float, setting: Setting, tally: Tally
 ) -> None:
-    """The error of log|K| is at most c·n·ε·tr(DK⁻¹D), D² = diag(K)."""
+    """log|K| is right to c·n·ε·tr(DK⁻¹D), D² = diag(K)."""
     n = len(K)
     value = -2.0 * gp.log_marginal_likelihood() - n * np.log(2.0 * np.pi)
     trace = (np.diagonal(truth.inverse) * np.diagonal(_long(K))).sum()

@@ -1,5 +1,6 @@
-"""Models by kind: likelihood, gradient, means and variances against the reference, and certificates
-against the errors that they bound.
+"""Models by kind: likelihood, gradient, means and variances, and certificates.
+
+Results are held against the reference, certificates against the errors that they bound.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def _plain(rng: np.random.Generator, n: int, epsilon: float) -> Case:
 
 
 def _with(**changes: Any) -> Callable[..., Case]:
-    """The plain case with other attributes: numbers, or functions of (case, rng, n, ε)."""
+    """Change attributes of the plain case, to values or by functions of (case, rng, n, ε)."""
 
     def make(rng: np.random.Generator, n: int, epsilon: float) -> Case:
         case = _plain(rng, n, epsilon)
@@ -85,7 +86,7 @@ def _duplicates(case: Case, rng: np.random.Generator, n: int, epsilon: float) ->
 
 
 def _in_units(power: float) -> Callable[..., Case]:
-    """Targets in units of 10^75 (10^15 in single), and what goes with them."""
+    """Measure targets in units of 10^75 (10^7 in single), and what goes with them."""
 
     def make(rng: np.random.Generator, n: int, epsilon: float) -> Case:
         case = _plain(rng, n, epsilon)
@@ -99,7 +100,7 @@ def _in_units(power: float) -> Callable[..., Case]:
 
 
 def _inputs_in_units(rng: np.random.Generator, n: int, epsilon: float) -> Case:
-    """Inputs and length scales of 10^±100 (10^±15 in single), one unit a feature."""
+    """Measure each feature in a unit of its own, 10^±100 (10^±15 in single)."""
     case = _plain(rng, n, epsilon)
     largest = 100.0 if epsilon < 1e-10 else 15.0
     units = 10.0 ** rng.uniform(-largest, largest, case.X.shape[1])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from rich.table import Table
 
-__all__ = ["Setting", "Tally"]
+__all__ = ["Setting", "Tally", "settings"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,16 @@ class Setting:
             f"{self.kind}: --seed {self.seed} --count 1 (n = {self.n}, {self.dtype}, tiles of "
             f"{self.tile_size}, {self.threads} threads)"
         )
+
+
+def settings(seed: int, kinds: Iterable[str], most: int) -> Iterator[Setting]:
+    """Yield a case of each kind and precision, of a size up to `most`."""
+    rng = np.random.default_rng([seed, 0])
+    for kind in kinds:
+        for dtype in ("float64", "float32"):
+            n = int(rng.integers(1, most + 1))
+            tile_size = int(rng.choice([1, 3, 16, max(1, n // 2), n, n + 5]))
+            yield Setting(kind, seed, dtype, n, tile_size, int(rng.choice([1, 2, 4])))
 
 
 @dataclass

@@ -94,7 +94,8 @@ class _Rounding:
         self.Y, self.H = _as_double(problem.Y), _as_double(problem.basis)
         self.alpha = _as_double(posterior.alpha())
         self.beta, self.R = (_as_double(part) for part in posterior.trend())
-        columns = np.column_stack([self.alpha, np.ones(self.n)]).astype(self.dtype)
+        columns = np.column_stack([self.alpha, np.ones(self.n)])
+        columns = np.ascontiguousarray(columns, dtype=self.dtype)
         products, magnitudes, diagonal = engine.multiply_covariance(problem, columns)
         self.scale = np.sqrt(diagonal)[:, np.newaxis]
         self.norm = float(magnitudes[:, -1].max())
