@@ -67,3 +67,21 @@ def test_unknown_objectives_are_refused(data):
     for objective in ("loo", ["leave_one_out"], None):
         with pytest.raises(InvalidInputError, match=r"unknown objective.*'leave_one_out'"):
             GP(*data, objective=objective)
+
+
+def test_a_row_that_alone_determines_a_coefficient_is_predicted_by_no_other(rng):
+    X = rng.uniform(-1, 1, size=(9, 1))
+    y = np.sin(X[:, 0])
+    mean = [lambda Z: np.ones(len(Z)), lambda Z: (Z[:, 0] == X[4, 0]) * 1.0]
+    gp = GP(X, y, RBF(), noise=1e-3, mean=mean)
+    loo = gp.loo()
+    rest = np.arange(9) != 4
+    assert (loo.variance > 0).all()
+    assert loo.variance[4] == np.inf
+    assert np.isnan(loo.mean[4])
+    assert np.isnan(loo.standardized_residuals[4])
+    assert loo.log_density[4] == gp.loo_log_density() == -np.inf
+    # The coefficient takes the row out of everything else.
+    others = GP(X[rest], y[rest], RBF(), noise=1e-3, mean="constant").loo()
+    assert np.allclose(loo.mean[rest], others.mean)
+    assert np.allclose(loo.variance[rest], others.variance)

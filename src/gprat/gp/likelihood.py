@@ -31,7 +31,9 @@ class LeaveOneOut:
     mean : ndarray of shape (n,) or (n, k)
         Predictive mean of each target.
     variance : ndarray of shape (n,)
-        Predictive variance, with the row's noise; the same for all outputs.
+        Predictive variance, with the row's noise; the same for all outputs. Infinite where a row
+        alone determines a coefficient of the trend: its mean and residual are NaN then, and its
+        density 0.
     standardized_residuals : ndarray of shape (n,) or (n, k)
         (target − mean)/√variance: of variance 1 where the model is honest about its uncertainty.
     log_density : ndarray of shape (n,) or (n, k)
@@ -352,11 +354,17 @@ class Likelihood(ModelState):
             posterior, targets = self._posterior_at(theta), self._Y
         precision = posterior.inverse_diagonal()[:, np.newaxis]
         alpha = posterior.alpha()
-        residual = alpha / np.sqrt(precision)
-        log_density = 0.5 * (np.log(precision) - residual**2 - np.log(2.0 * np.pi))
+        # Where a row alone determines a coefficient of the trend, the others predict nothing.
+        is_known = precision > 0.0
+        alpha = np.where(is_known, alpha, np.nan)
+        with np.errstate(divide="ignore"):
+            variance = 1.0 / precision
+            residual = alpha * np.sqrt(variance)
+            log_density = 0.5 * (np.log(precision) - residual**2 - np.log(2.0 * np.pi))
+        log_density[~is_known[:, 0]] = -np.inf
         return LeaveOneOut(
-            mean=self._as_targets(targets - alpha / precision),
-            variance=1.0 / precision[:, 0],
+            mean=self._as_targets(targets - alpha * variance),
+            variance=variance[:, 0],
             standardized_residuals=self._as_targets(residual),
             log_density=self._as_targets(log_density),
         )
