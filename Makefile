@@ -6,7 +6,7 @@ NATIVE := build/native
 
 .PHONY: demo test check native-test python-test docs bench format clean \
   stress sanitize sanitize-thread sanitize-address sanitize-undefined sanitize-python \
-  faults-memory fuzz interrupts kills soak fuzz-loaders
+  faults-memory fuzz interrupts kills soak fuzz-loaders accuracy
 
 ## Train on real measurements, forecast them, draw the pictures.
 demo: $(VENV)/demo
@@ -80,6 +80,10 @@ sanitize-thread sanitize-address sanitize-undefined sanitize-python: sanitize-%:
 
 faults-memory: $(VENV)/test
 	$(BIN)/python -m campaigns.faults_memory
+
+## Scaled residuals by kind of matrix and model, and certificates against true errors.
+accuracy: $(VENV)/test
+	$(BIN)/python -m campaigns.accuracy
 
 format: $(VENV)/test
 	$(BIN)/ruff check --fix .

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "gprat/linalg/access_list.hpp"
@@ -212,8 +213,12 @@ void add_inverse_diagonal(tasks::TaskGraph& graph, const Problem<T>& problem,
                           for (index_t r = begin; r < n; ++r)
                               sum += static_cast<double>(columns(r, c)) *
                                      static_cast<double>(columns(r, c));
-                          out[c] = static_cast<T>(
-                              sum - squared_norm_of_row(conditioning.trend_weights(), begin + c));
+                          const double rest =
+                              sum - squared_norm_of_row(conditioning.trend_weights(), begin + c);
+                          // A row that alone determines a coefficient leaves nothing but rounding.
+                          const double rounding =
+                              static_cast<double>(n) * std::numeric_limits<T>::epsilon() * sum;
+                          out[c] = static_cast<T>(rest > rounding ? rest : 0.0);
                       }
                   });
     }

@@ -185,7 +185,7 @@ class Posterior(Protocol):
         """Return α = PY, shape (n, k)."""
 
     def inverse_diagonal(self) -> FloatArray:
-        """Return diag(P), shape (n,)."""
+        """Return diag(P), shape (n,): 0 where P has nothing but rounding left of K⁻¹."""
 
     def trend(self) -> tuple[FloatArray, FloatArray]:
         """Return β, shape (q, k), and R, shape (q, q), of which (RᵀR)⁻¹ is the covariance of β."""

@@ -105,6 +105,8 @@ class GaussianProcessRegressor(
         What happened while learning: prints as a table, with advice.
     loo_ : LeaveOneOut
         Exact leave-one-out predictions in the units of the targets.
+    clipped_variances_ : int
+        Predicted variances that rounding had made negative, and were set to zero.
     gp_ : GP
         The model underneath, whose targets are `y_train_`.
     gps_ : list of GP

@@ -1,7 +1,8 @@
 """Exact Gaussian process regression: one class, put together from what it does.
 
 `state` holds data, hyperparameters and the factor; `likelihood` judges hyperparameters, `training`
-improves them, `prediction` says what follows, `certifying` how exact it all is; `model` is the class that users see.
+improves them, `prediction` says what follows, `certifying` how exact it all is; `model` is the
+class that users see.
 """
 
 from gprat.gp.certificate import Certificate

@@ -32,6 +32,8 @@ __all__ = ["Certifying"]
 
 _KERNEL_UNITS = 10.0
 _PROBES = 8
+# Sums of logarithms are taken in float64 for both dtypes.
+_DOUBLE_EPSILON = float(np.finfo(np.float64).eps)
 # How far the estimate from so few quadratic forms may lie below their expectation, and how far the
 # largest of many sums of random signs lies above their deviation.
 _SAFE_TRACE = 2.0
@@ -92,7 +94,8 @@ class _Rounding:
         self.Y, self.H = _as_double(problem.Y), _as_double(problem.basis)
         self.alpha = _as_double(posterior.alpha())
         self.beta, self.R = (_as_double(part) for part in posterior.trend())
-        columns = np.column_stack([self.alpha, np.ones(self.n)]).astype(self.dtype)
+        columns = np.column_stack([self.alpha, np.ones(self.n)])
+        columns = np.ascontiguousarray(columns, dtype=self.dtype)
         products, magnitudes, diagonal = engine.multiply_covariance(problem, columns)
         self.scale = np.sqrt(diagonal)[:, np.newaxis]
         self.norm = float(magnitudes[:, -1].max())
@@ -107,7 +110,8 @@ class _Rounding:
         largest = np.abs(B).max(axis=0, initial=0.0)
         largest[largest == 0.0] = 1.0
         scaled = np.ascontiguousarray(B / largest, dtype=self.dtype)
-        return _as_double(self.posterior.solve(scaled)) * largest
+        solution: Float64Array = _as_double(self.posterior.solve(scaled)) * largest
+        return solution
 
     def certificate(self) -> Certificate:
         """Put the bounds together."""
@@ -177,7 +181,8 @@ class _Rounding:
         signs = self.scale * self.signs
         trace = _SAFE_TRACE * float(np.einsum("is,is->", signs, self.solve(signs))) / _PROBES
         logarithms = np.abs(np.log(pivots) + 2.0 * np.log(self.scale[:, 0]))
-        return self.gamma * max(trace, float(self.n)) + self.epsilon * float(logarithms.sum())
+        summed = (_KERNEL_UNITS + math.sqrt(self.n)) * _DOUBLE_EPSILON * float(logarithms.sum())
+        return self.gamma * max(trace, float(self.n)) + summed
 
     def _trend_error(self) -> float:
         """Bound twice the error of Σ log Rᵢᵢ, of a factor that is right to γ by columns."""
