@@ -135,7 +135,8 @@ class Plan:
     n_tasks : int
         Tasks of the graph.
     seconds : float or None
-        Predicted time; None where this machine is not calibrated (see `gprat.tune`).
+        Predicted time; None where this machine is not calibrated (see `gprat.tune`), or features,
+        outputs, hyperparameters or threads are more than `gprat.simulate` takes.
     critical_path_seconds : float or None
         What the longest chain of tasks takes that wait for each other: no number of threads makes
         it quicker. None likewise.
@@ -378,11 +379,13 @@ def _calibration(dtype: str, n: int, calibrate: bool | None) -> Entry | None:
     return choice.obtain(dtype, measure=choice.is_worthwhile(n, runtime.processors()))
 
 
-def _forecast(work: Work, n: int, calibration: Calibration) -> tuple[float, float, float]:
-    """Return seconds, seconds of the critical path, and efficiency."""
-    from gprat.calibration.forecast import forecast
+def _forecast(
+    work: Work, n: int, calibration: Calibration
+) -> tuple[float, float, float] | tuple[None, None, None]:
+    """Return seconds, seconds of the critical path, and efficiency, if they can be simulated."""
+    from gprat.calibration.forecast import forecast, is_simulated
 
-    return forecast(work, n, calibration)
+    return forecast(work, n, calibration) if is_simulated(work) else _NO_FORECAST
 
 
 class _TileSize:
@@ -428,7 +431,9 @@ def _largest_n(work: Work, memory: int) -> int:
 
 def _check_operation(what: Any) -> Operation:
     try:
-        return next(operation for operation in PLANNED if operation.value == what)
+        return next(
+            operation for operation in PLANNED if operation.value == validation.as_choice(what)
+        )
     except StopIteration:
         names = ", ".join(repr(operation.value) for operation in PLANNED)
         raise InvalidInputError(f"unknown operation {what!r}: expected one of {names}.") from None
@@ -445,9 +450,9 @@ def _check_size(value: Any, name: str) -> int:
 
 
 def _check_points(m: Any, operation: Operation) -> int:
-    if operation is Operation.FIT and m is not True and m == 0:
+    if operation is Operation.FIT and validation.is_zero(m):
         return 0
-    if operation is not Operation.FIT and m is not False and m == 0:
+    if operation is not Operation.FIT and m is not False and validation.is_zero(m):
         raise InvalidInputError(
             f"m is 0, and {operation.value!r} needs test points. Pass how many there will be, "
             "such as m=1000."

@@ -35,6 +35,8 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 _FORMAT, _VERSION = "gprat model", 1
 _ENTRY = "gprat"
+# Looked up once: reading a model opens no other file.
+_GPRAT = version("gprat")
 _PREFIX = b'{"__metadata__": {"gprat": "'
 _NO_DIGEST = "0" * 64
 _PADDING = "padding/"
@@ -72,7 +74,7 @@ def write_container(path: Path, arrays: Arrays, document: Mapping[str, Any]) -> 
         "sha256": _NO_DIGEST,
         "format": _FORMAT,
         "version": _VERSION,
-        "gprat": version("gprat"),
+        "gprat": _GPRAT,
     }
     text = json.dumps(frame | dict(document), allow_nan=False)
     table: dict[str, Any] = {"__metadata__": {_ENTRY: text}}
@@ -224,7 +226,7 @@ def _check_version(document: dict[str, Any]) -> None:
     if format_version > _VERSION:
         raise ModelFileError(
             f"has format version {format_version}, written by gprat {document.get('gprat')!s:.40}; "
-            f"this is gprat {version('gprat')}, which reads up to version {_VERSION}. Install a "
+            f"this is gprat {_GPRAT}, which reads up to version {_VERSION}. Install a "
             "newer gprat."
         )
 
