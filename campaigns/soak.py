@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 import warnings
+from array import array
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -92,8 +93,9 @@ class Soak:
         self._folder, self._n = folder, n
         self._expected = [one_round(seed, folder, n)[0] for seed in range(_DATA_SETS)]
         self.rounds = self.operations = self.crowds = self.forks = self.drifted = 0
-        # Seconds since the start, and resident bytes.
-        self.memory: list[tuple[float, int]] = []
+        # Milliseconds since the start, rounds, and resident bytes: one number after the other in an
+        # array, once a second, as a list of all would itself be a leak of a hundred bytes a round.
+        self._samples = array("q")
         self._began = time.monotonic()
 
     def run(self, seconds: float, most_rounds: int | None = None) -> None:
@@ -106,7 +108,7 @@ class Soak:
                 self.crowd()
             if number % _FORK_EVERY == 2:
                 self.fork()
-            self.memory.append((time.monotonic() - self._began, _resident_bytes()))
+            self._sample()
 
     def crowd(self) -> None:
         """Let threads share the runtime: each result is that of one thread alone."""
@@ -134,13 +136,23 @@ class Soak:
         self.drifted += status != 0
         self.forks += 1
 
+    @property
+    def memory(self) -> npt.NDArray[np.int64]:
+        """Milliseconds, rounds and resident bytes, shape (samples, 3)."""
+        return np.array(self._samples, dtype=np.int64).reshape(-1, 3)
+
     def slope(self) -> float:
         """Return by how many bytes a round memory grew, after the warm-up."""
-        samples = self.memory[int(_WARM_UP * len(self.memory)) :]
-        if len(samples) < 2:
+        memory = self.memory
+        _, rounds, resident = memory[int(_WARM_UP * len(memory)) :].T.astype(np.float64)
+        if rounds.size < 2:
             return 0.0
-        resident = np.array([size for _, size in samples], dtype=np.float64)
-        return float(np.polyfit(np.arange(len(resident)), resident, 1)[0])
+        return float(np.polyfit(rounds, resident, 1)[0])
+
+    def _sample(self) -> None:
+        milliseconds = round(1000.0 * (time.monotonic() - self._began))
+        if not self._samples or milliseconds - self._samples[-3] >= 1000:
+            self._samples.extend((milliseconds, self.rounds, _resident_bytes()))
 
     def _check(self, seed: int) -> None:
         self._count(seed, *one_round(seed, self._folder, self._n))
@@ -158,11 +170,11 @@ def _resident_bytes() -> int:
 
 def figures(soak: Soak) -> dict[str, Any]:
     """Return what is kept as JSON."""
-    seconds, last = soak.memory[-1]
-    hours = seconds / 3600.0
-    per_hour = soak.slope() * len(soak.memory) / hours
+    memory = soak.memory
+    hours = memory[-1, 0] / 3.6e6
+    per_hour = soak.slope() * soak.rounds / hours if hours else 0.0
     return {
-        "hours": round(hours, 4),
+        "hours": round(float(hours), 4),
         "rounds": soak.rounds,
         "operations": soak.operations,
         "crowds_of_threads": soak.crowds,
@@ -170,8 +182,8 @@ def figures(soak: Soak) -> dict[str, Any]:
         "forks_under_load": soak.forks,
         "results_that_drifted": soak.drifted,
         "runtime_threads": gprat.runtime.threads(),
-        "resident_mib_after_warm_up": soak.memory[int(_WARM_UP * len(soak.memory))][1] / 2**20,
-        "resident_mib_at_the_end": last / 2**20,
+        "resident_mib_after_warm_up": memory[int(_WARM_UP * len(memory)), 2] / 2**20,
+        "resident_mib_at_the_end": memory[-1, 2] / 2**20,
         "slope_bytes_a_round": round(soak.slope(), 1),
         "slope_mib_an_hour": round(per_hour / 2**20, 3),
     }
