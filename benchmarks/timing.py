@@ -36,12 +36,12 @@ class Effort:
     """
 
     repeats: int = 5
-    fewest: int = 2
+    fewest: int = 1
     budget: float = 20.0
     sample: float = 0.05
     pause: float = 0.15
     long: float = 5.0
-    limit: float = 60.0
+    limit: float = 40.0
 
     def settings(self) -> dict[str, float]:
         """Return all as a dictionary."""

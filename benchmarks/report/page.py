@@ -51,7 +51,7 @@ RULES = """\
   before each, since threads of a BLAS go on spinning after their turn. Where a first call takes
   more than five seconds, and compiles nothing, it counts. Tables give medians; the files have all
   samples.
-- **Limits.** A call that takes more than a minute, or more than 85 % of the free memory, is
+- **Limits.** A call that takes more than 40 s, or more than 85 % of the free memory, is
   stopped, and the table says so. A peer that is expected to, by its time at the size before, isn't
   tried.
 - **Memory** is the system's account of the peak of a fresh process.

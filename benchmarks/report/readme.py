@@ -17,7 +17,7 @@ OPERATIONS = {
     "covariance": "mean and covariance",
 }
 PEERS = ("scikit-learn", "gpytorch", "gpflow", "tinygp", "gpy")
-SHORT = {"time": "> 1 min", "memory": "no memory", "error": "failed"}
+SHORT = {"time": "> 40 s", "memory": "no memory", "error": "failed"}
 
 
 def table(records: Mapping[str, Record]) -> str:
