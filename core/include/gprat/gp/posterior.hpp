@@ -55,7 +55,8 @@ public:
     /// Overwrites the columns of B (n × r) with L·B: gives white noise the covariance K.
     void color(MatrixView<T> b, const tasks::RunOptions& options);
 
-    /// diag(P), P = K⁻¹ − UUᵀ, zero where only rounding is left, from the factor: n³/3 operations, memory n × tile a slot.
+    /// diag(P), P = K⁻¹ − UUᵀ, zero where only rounding is left, from the factor: n³/3 operations,
+    /// memory n × tile a slot.
     void inverse_diagonal(T* diagonal, const tasks::RunOptions& options);
 
     /// Writes L, with zeros above the diagonal.
