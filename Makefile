@@ -4,7 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := build/native
 
-.PHONY: demo test check native-test python-test docs bench format clean
+.PHONY: demo test check native-test python-test docs bench format clean \
+  stress sanitize sanitize-thread sanitize-address sanitize-undefined sanitize-python \
+  faults-memory fuzz interrupts kills soak fuzz-loaders accuracy
 
 ## Train on real measurements, forecast them, draw the pictures.
 demo: $(VENV)/demo
@@ -31,15 +33,57 @@ native-test: $(VENV)/test
 	$(BIN)/cmake --build $(NATIVE)
 	$(BIN)/ctest --test-dir $(NATIVE) --output-on-failure
 
+## Inputs at random over the whole public interface.
+fuzz: $(VENV)/test
+	$(BIN)/python -m campaigns.fuzz --record
+
+## Ctrl-C at random moments, in a terminal and in a notebook.
+interrupts: $(VENV)/test
+	$(BIN)/python -m pip install --quiet --group interrupts
+	$(BIN)/python -m campaigns.interrupts
+
+## Processes that are killed while they save, and disks that fail.
+kills: $(VENV)/test
+	$(BIN)/python -m campaigns.kills
+
+## Hours in one process: make soak HOURS=1.
+HOURS ?= 1
+soak: $(VENV)/test
+	$(BIN)/python -m campaigns.soak --hours $(HOURS)
+
+## Models, checkpoints and calibrations that are hostile, found by coverage.
+fuzz-loaders: $(VENV)/test
+	$(BIN)/python -m pip install --quiet --group fuzz
+	$(BIN)/python -m campaigns.fuzz_loaders
+
 ## The documentation, as HTML in build/docs. A warning is an error.
 docs: $(VENV)/docs
 	rm -rf docs/api/generated
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
 	@echo build/docs/index.html
 
-## The speed and memory table of the README, measured on this machine.
+## Every study of speed and memory, measured on this machine, and the page that shows them.
 bench: native-test
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks peers install
+	$(BIN)/python -m benchmarks all
+
+## Random graphs and sequences of operations; sanitizers; allocations that fail. What they count
+## goes to campaigns/results.
+stress: $(VENV)/test
+	$(BIN)/python -m campaigns.stress
+
+sanitize: $(VENV)/test
+	$(BIN)/python -m campaigns.sanitize
+
+sanitize-thread sanitize-address sanitize-undefined sanitize-python: sanitize-%: $(VENV)/test
+	$(BIN)/python -m campaigns.sanitize $*
+
+faults-memory: $(VENV)/test
+	$(BIN)/python -m campaigns.faults_memory
+
+## Scaled residuals by kind of matrix and model, and certificates against true errors.
+accuracy: $(VENV)/test
+	$(BIN)/python -m campaigns.accuracy
 
 format: $(VENV)/test
 	$(BIN)/ruff check --fix .

@@ -1,71 +1,166 @@
-"""``python -m benchmarks``: print the core's table and, on request, keep it as JSON."""
+"""``python -m benchmarks``: a command a study, and those that go with them."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Annotated
 
-import numpy as np
-import scipy
+import typer
 from rich.console import Console
-from rich.table import Table
 
-import gprat
-from benchmarks.core import FEATURES_LIMIT, LIMITS, MEMORY_LIMIT, measure
+from benchmarks import FIGURES, RESULTS
+from benchmarks.peers import environments
+from benchmarks.peers.registry import known
+from benchmarks.report.page import render
+from benchmarks.studies import (
+    baselines,
+    border,
+    features,
+    generalisation,
+    headline,
+    memory,
+    scaling,
+    small,
+    tiles,
+)
+from benchmarks.study import Options, run_study
+from benchmarks.timing import Effort
+
+# In the order of the page.
+STUDIES: tuple[ModuleType, ...] = (
+    headline,
+    small,
+    features,
+    generalisation,
+    memory,
+    baselines,
+    tiles,
+    scaling,
+    border,
+)
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
+peers_app = typer.Typer(help="Environments of the peers.", no_args_is_help=True)
+app.add_typer(peers_app, name="peers")
+console = Console(stderr=True)
+
+Sizes = Annotated[list[int] | None, typer.Option("--n", help="Training points; may be repeated.")]
+Names = Annotated[list[str] | None, typer.Option("--peers", help="Peers; may be repeated.")]
+Repeats = Annotated[int | None, typer.Option(help="Repetitions of each call.", min=1)]
+Threads = Annotated[int, typer.Option(help="Threads of every library; 0: all there are.", min=0)]
+Data = Annotated[Path | None, typer.Option(help="Folder of data sets, NAME/data.csv.gz.")]
+Output = Annotated[Path, typer.Option(help="Folder for the JSON files.")]
+Figures = Annotated[Path, typer.Option(help="Folder for the figures.")]
+Smoke = Annotated[
+    bool, typer.Option("--smoke", help="Seconds instead of minutes: ours and scikit-learn.")
+]
+
+_SMOKE_PEERS = ("gprat", "scikit-learn", "lapack")
+_SMOKE_EFFORT = Effort(repeats=2, budget=0.2, sample=0.0, pause=0.0)
 
 
-def print_table(result: dict[str, Any]) -> None:
-    """Print the medians as ratios to dpotrf, each beside its limit."""
-    n, median = result["n"], result["median"]
-    cholesky_flops = n**3 / 3
-    peak = result["fma_gflops"]
-    dpotrf = median["dpotrf"]
-    table = Table(title=f"n = m = {n}, d = 8, float64, {result['threads']} threads")
-    for heading in ("", "seconds", "ratio to dpotrf", "limit"):
-        table.add_column(heading, justify="left" if not heading else "right")
-    table.add_row("dpotrf (SciPy, threaded)", f"{dpotrf:.3f}", "1.00", "")
-    for name, limit in LIMITS.items():
-        table.add_row(name, f"{median[name]:.3f}", f"{median[name] / dpotrf:.2f}", f"{limit:.2f}")
-    wide, narrow = median["likelihood and gradient, d = 128"], median["likelihood and gradient"]
-    table.add_row("the same at d = 128, ratio to d = 8", f"{wide:.3f}", f"{wide / narrow:.2f}",
-                  f"{FEATURES_LIMIT:.2f}")  # fmt: skip
-    table.add_row("peak memory of the gradient, GiB", "", f"{result['peak_gib']:.3f}",
-                  f"{MEMORY_LIMIT:.2f}")  # fmt: skip
-    console = Console()
-    console.print(table)
-    share = cholesky_flops / median["assemble + Cholesky"] / 1e9 / peak
-    console.print(
-        f"FMA peak {peak:.0f} GF/s; dpotrf {cholesky_flops / dpotrf / 1e9:.0f} GF/s; "
-        f"assemble + Cholesky at {share:.0%} of the peak (goal: 70%); "
-        f"{result['task_microseconds']:.2f} µs a task; tile size {result['tile_size']}"
+def perform(
+    study: ModuleType,
+    *,
+    sizes: list[int] | None = None,
+    names: list[str] | None = None,
+    repeats: int | None = None,
+    threads: int = 0,
+    data: Path | None = None,
+    output: Path = RESULTS,
+    figures: Path = FIGURES,
+    smoke: bool = False,
+) -> None:
+    """Run one study with its own defaults where nothing else is said."""
+    start = time.perf_counter()
+
+    def tell(message: str) -> None:
+        console.print(f"[dim]{time.perf_counter() - start:7.1f} s[/] {study.NAME}: {message}")
+
+    wanted = tuple(names) if names else tuple(study.PEERS)
+    if smoke:
+        wanted = tuple(name for name in wanted if name in _SMOKE_PEERS)
+    for name in wanted:
+        if not known(name).is_installed:
+            tell(f"{name} is not installed and left out: python -m benchmarks peers install")
+    effort = _SMOKE_EFFORT if smoke else Effort()
+    options = Options(
+        sizes=tuple(sorted(sizes or (study.SMOKE_SIZES if smoke else study.SIZES))),
+        peers=tuple(name for name in wanted if known(name).is_installed),
+        threads=threads or len(os.sched_getaffinity(0)),
+        effort=effort if smoke else replace(effort, repeats=repeats or study.REPEATS),
+        data=data,
+        tell=tell,
     )
+    run_study(study, options, output, figures)
+    tell(f"done; {output / study.NAME}.json")
 
 
-def main() -> None:
-    """Parse the command line and measure."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--n", type=int, default=8192, help="training and test points")
-    parser.add_argument("--repeats", type=int, default=5, help="runs of each line (medians)")
-    parser.add_argument("--threads", type=int, default=gprat.runtime.threads())
-    parser.add_argument("--tile-size", type=int, help="side of a tile instead of the automatic one")
-    parser.add_argument("--json", type=Path, help="also write the measurements to this file")
-    arguments = parser.parse_args()
-    options = {} if arguments.tile_size is None else {"tile_size": arguments.tile_size}
-    result = measure(arguments.n, arguments.repeats, arguments.threads, **options)
-    print_table(result)
-    if arguments.json:
-        result["machine"] = {
-            "processor": platform.processor() or platform.machine(),
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "scipy": scipy.__version__,
-            "gprat": gprat.__version__,
-        }
-        arguments.json.write_text(json.dumps(result, indent=2))
+def command(study: ModuleType) -> Callable[..., None]:
+    """Make the command of a study."""
+
+    def run(
+        n: Sizes = None,
+        peers: Names = None,
+        repeats: Repeats = None,
+        threads: Threads = 0,
+        data: Data = None,
+        output: Output = RESULTS,
+        figures: Figures = FIGURES,
+        smoke: Smoke = False,
+    ) -> None:
+        perform(
+            study,
+            sizes=n,
+            names=peers,
+            repeats=repeats,
+            threads=threads,
+            data=data,
+            output=output,
+            figures=figures,
+            smoke=smoke,
+        )
+
+    return run
+
+
+for module in STUDIES:
+    app.command(module.NAME, help=(module.__doc__ or "").splitlines()[0])(command(module))
+
+
+@app.command("all")
+def run_all(
+    threads: Threads = 0,
+    data: Data = None,
+    output: Output = RESULTS,
+    figures: Figures = FIGURES,
+    smoke: Smoke = False,
+) -> None:
+    """Run every study, then render."""
+    for study in STUDIES:
+        perform(study, threads=threads, data=data, output=output, figures=figures, smoke=smoke)
+    if output == RESULTS:
+        render(STUDIES, output)
+
+
+@app.command("render")
+def render_page(output: Output = RESULTS) -> None:
+    """Make the documentation's page and the README's table from the JSON files."""
+    for path in render(STUDIES, output):
+        console.print(f"wrote {path}")
+
+
+@peers_app.command("install")
+def install(names: Annotated[list[str] | None, typer.Argument()] = None) -> None:
+    """Install peers into environments of their own, from PyPI; without names, all."""
+    for name in names or environments.available():
+        console.print(f"{name}: {environments.install(name)}")
 
 
 if __name__ == "__main__":
-    main()
+    app()

@@ -2,6 +2,7 @@
 
 #include <nanobind/ndarray.h>
 
+#include <memory>
 #include <utility>
 
 #include "gprat/linalg/buffer.hpp"
@@ -19,19 +20,25 @@ using VectorIn = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu
 
 enum class Order { row_major, column_major };
 
+/// Owns what is moved into it, until Python has no more use for that.
+template <class Value>
+std::pair<Value*, nb::capsule> give_to_python(Value&& value) {
+    auto kept = std::make_unique<Value>(std::move(value));
+    nb::capsule owner(kept.get(), [](void* p) noexcept { delete static_cast<Value*>(p); });
+    return {kept.release(), std::move(owner)};
+}
+
 /// Hands the buffer over to NumPy.
 template <class T>
 nb::object to_numpy(Buffer<T>&& buffer, index_t size) {
-    auto* const kept = new Buffer<T>(std::move(buffer));
-    const nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<Buffer<T>*>(p); });
+    const auto [kept, owner] = give_to_python(std::move(buffer));
     return nb::cast(
         nb::ndarray<nb::numpy, T>(kept->data(), {static_cast<std::size_t>(size)}, owner));
 }
 
 template <class T>
 nb::object to_numpy(Buffer<T>&& buffer, index_t rows, index_t cols, Order order) {
-    auto* const kept = new Buffer<T>(std::move(buffer));
-    const nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<Buffer<T>*>(p); });
+    const auto [kept, owner] = give_to_python(std::move(buffer));
     const bool by_row = order == Order::row_major;
     return nb::cast(nb::ndarray<nb::numpy, T>(
         kept->data(), {static_cast<std::size_t>(rows), static_cast<std::size_t>(cols)}, owner,
@@ -41,8 +48,7 @@ nb::object to_numpy(Buffer<T>&& buffer, index_t rows, index_t cols, Order order)
 /// In C's order, the last axis the fastest.
 template <class T>
 nb::object to_numpy(Buffer<T>&& buffer, index_t first, index_t second, index_t third) {
-    auto* const kept = new Buffer<T>(std::move(buffer));
-    const nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<Buffer<T>*>(p); });
+    const auto [kept, owner] = give_to_python(std::move(buffer));
     return nb::cast(nb::ndarray<nb::numpy, T>(
         kept->data(),
         {static_cast<std::size_t>(first), static_cast<std::size_t>(second),

@@ -2,7 +2,6 @@
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
-#include <nanobind/stl/vector.h>
 
 #include <optional>
 #include <string>
@@ -28,17 +27,26 @@ using covariance::Program;
 namespace {
 
 /// Opcode, (first, count) of each hyperparameter, features, constant, reciprocal.
-using InstructionIn =
-    std::tuple<int, std::vector<std::pair<index_t, index_t>>, std::vector<index_t>, double, double>;
+using InstructionIn = std::tuple<int, nb::sequence, nb::sequence, double, double>;
 
-void make_program(Program* self, const std::vector<InstructionIn>& instructions, index_t parameters,
+// nanobind's own conversion to vectors ends the process where there's no memory for them.
+Instruction convert(const InstructionIn& from) {
+    const auto& [opcode, ranges, columns, constant, reciprocal] = from;
+    Instruction instruction{static_cast<Opcode>(opcode), {}, {}, constant, reciprocal};
+    for (const nb::handle range : ranges) {
+        const auto [first, count] = nb::cast<std::pair<index_t, index_t>>(range);
+        instruction.parameters.push_back({first, count});
+    }
+    for (const nb::handle column : columns)
+        instruction.features.push_back(nb::cast<index_t>(column));
+    return instruction;
+}
+
+void make_program(Program* self, const nb::sequence& instructions, index_t parameters,
                   index_t features) {
     std::vector<Instruction> converted;
-    for (const auto& [opcode, ranges, columns, constant, reciprocal] : instructions) {
-        Instruction instruction{static_cast<Opcode>(opcode), {}, columns, constant, reciprocal};
-        for (const auto& [first, count] : ranges) instruction.parameters.push_back({first, count});
-        converted.push_back(std::move(instruction));
-    }
+    for (const nb::handle instruction : instructions)
+        converted.push_back(convert(nb::cast<InstructionIn>(instruction)));
     new (self) Program(std::move(converted), parameters, features);
 }
 

@@ -8,6 +8,8 @@
 #include "gprat/gp/adjoint.hpp"
 #include "gprat/gp/matrix_covariance.hpp"
 #include "gprat/gp/posterior.hpp"
+#include "gprat/gp/products.hpp"
+#include "gprat/gp/tile_size.hpp"
 #include "interruptible.hpp"
 #include "problem.hpp"
 
@@ -37,6 +39,22 @@ nb::tuple differentiate(const ProblemWithData<T>& problem, int objective, bool i
                           matrix(result.targets, problem.outputs()),
                           inputs ? matrix(result.inputs, problem.inputs.dimension) : nb::none(),
                           inputs ? matrix(result.basis, problem.trends()) : nb::none());
+}
+
+/// K·B and |K|·|B| of the covariance matrix itself, and its diagonal.
+template <class T>
+nb::tuple multiply_covariance(const ProblemWithData<T>& problem, const MatrixIn<T>& b,
+                              int threads) {
+    const index_t n = problem.size(), r = columns_of(b);
+    if (rows_of(b) != n) throw InvalidArgument("B must have one row for each row of X");
+    const auto copy = copy_columns(b);
+    gp::Products products;
+    run_interruptibly(threads, [&](const auto& options) {
+        products = gp::multiply_covariance<T>(problem, {copy.data(), n, r}, options);
+    });
+    return nb::make_tuple(to_numpy(std::move(products.values), n, r, Order::column_major),
+                          to_numpy(std::move(products.magnitudes), n, r, Order::column_major),
+                          to_numpy(std::move(products.diagonal), n));
 }
 
 /// chol(K + noise)·Z; targets and basis play no part.
@@ -69,6 +87,8 @@ template <class T>
 void bind_for(nb::module_& module, const std::string& suffix) {
     module.def(("differentiate_" + suffix).c_str(), &differentiate<T>, "problem"_a, "objective"_a,
                "inputs"_a, "threads"_a);
+    module.def(("multiply_covariance_" + suffix).c_str(), &multiply_covariance<T>, "problem"_a,
+               "B"_a.noconvert(), "threads"_a);
     module.def(("color_" + suffix).c_str(), &color_problem<T>, "problem"_a, "Z"_a.noconvert(),
                "threads"_a);
     module.def(("color_matrix_" + suffix).c_str(), &color_matrix<T>, "matrix"_a.noconvert(),
@@ -80,6 +100,11 @@ void bind_for(nb::module_& module, const std::string& suffix) {
 void bind_gp(nb::module_& module) {
     bind_for<double>(module, "float64");
     bind_for<float>(module, "float32");
+    nb::module_ tiles = module.def_submodule("tiles");
+    tiles.attr("SMALLEST") = gp::kSmallestTile;
+    tiles.attr("LARGEST") = gp::kLargestTile;
+    tiles.def("automatic", &gp::automatic_tile_size, "n"_a, "processors"_a);
+    tiles.def("side_at_least", &gp::tile_side_at_least, "size"_a);
 }
 
 }  // namespace gprat::bindings

@@ -58,12 +58,13 @@ public:
         const index_t m = test.count();
         Buffer<T> mean(m * outputs());
         Buffer<T> variance(m);
+        gp::Clipping clipping;
         run_interruptibly(threads, [&](auto options) {
             options.blocks = blocks;
-            posterior_.predict_variance(test, mean.data(), variance.data(), options);
+            clipping = posterior_.predict_variance(test, mean.data(), variance.data(), options);
         });
         return nb::make_tuple(to_numpy(std::move(mean), m, outputs(), Order::row_major),
-                              to_numpy(std::move(variance), m));
+                              to_numpy(std::move(variance), m), clipping.count, clipping.worst);
     }
 
     nb::tuple predict_covariance(const MatrixIn<T>& x, const MatrixIn<T>& basis, int threads) {
@@ -71,12 +72,16 @@ public:
         const index_t m = test.count();
         Buffer<T> mean(m * outputs());
         Buffer<T> covariance(m * m);
+        gp::Clipping clipping;
         run_interruptibly(threads, [&](const auto& options) {
-            posterior_.predict_covariance(test, mean.data(), covariance.data(), options);
+            clipping = posterior_.predict_covariance(test, mean.data(), covariance.data(), options);
         });
         return nb::make_tuple(to_numpy(std::move(mean), m, outputs(), Order::row_major),
-                              to_numpy(std::move(covariance), m, m, Order::row_major));
+                              to_numpy(std::move(covariance), m, m, Order::row_major),
+                              clipping.count, clipping.worst);
     }
+
+    index_t clipped_variances() const { return posterior_.clipped_variances(); }
 
     nb::tuple predict_gradient(const MatrixIn<T>& x, const MatrixIn<T>& basis, int threads,
                                index_t blocks) {
@@ -234,6 +239,7 @@ void bind_for(nb::module_& module, const std::string& type) {
              "basis"_a.noconvert(), "threads"_a = 0, "blocks"_a = 0)
         .def("predict_covariance", &Posterior::predict_covariance, "Xs"_a.noconvert(),
              "basis"_a.noconvert(), "threads"_a = 0)
+        .def_prop_ro("clipped_variances", &Posterior::clipped_variances)
         .def("predict_gradient", &Posterior::predict_gradient, "Xs"_a.noconvert(),
              "basis"_a.noconvert(), "threads"_a = 0, "blocks"_a = 0)
         .def("solve", &Posterior::solve, "B"_a.noconvert(), "threads"_a = 0)

@@ -23,8 +23,7 @@ namespace {
 
 template <class T>
 nb::object to_numpy(std::vector<T> values) {
-    auto* const kept = new std::vector<T>(std::move(values));
-    const nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
+    const auto [kept, owner] = give_to_python(std::move(values));
     return nb::cast(nb::ndarray<nb::numpy, T>(kept->data(), {kept->size()}, owner));
 }
 

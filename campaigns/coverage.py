@@ -39,7 +39,6 @@ def make_environment() -> Environment:
         ".",
         f"--config-settings=build-dir={EXTENSION}",
         "--config-settings=cmake.define.GPRAT_COVERAGE=ON",
-        "--config-settings=cmake.define.GPRAT_HARDENING=OFF",
         "--config-settings=cmake.define.GPRAT_BUILD_TESTS=ON",
     )
     environment.install("--group", "test", "--group", "peers", "--group", "coverage")

@@ -1,41 +1,45 @@
-# Flags that turn a memory error into an immediate stop, and that make one harder to exploit. Those that
-# remain cost no time that can be measured: checks are in prologues of functions and in calls of libc.
-# Defines harden(TARGET), which does nothing for other compilers than GCC and Clang.
+# Flags that turn many a memory error into an immediate stop, and make others harder to exploit. They cost
+# no time that can be measured: checks stand where functions begin and end, and in calls of libc.
+#
+# harden(TARGET) applies them. It does nothing for other compilers than GCC and Clang, nor beside
+# sanitizers, which watch the same calls, nor where lines are counted.
 
 option(GPRAT_HARDENING "Compile and link with hardening flags (GCC and Clang)" ON)
+
 include(CheckCXXCompilerFlag)
 
-if(GPRAT_HARDENING AND CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
-  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-    set(gprat_branch_protection -fcf-protection=full)
-  elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
-    set(gprat_branch_protection -mbranch-protection=standard)
+set(hardening_flags "")
+foreach(flag IN ITEMS -fstack-protector-strong -fstack-clash-protection
+        -fcf-protection=full -mbranch-protection=standard)
+  string(MAKE_C_IDENTIFIER "GPRAT_HAS${flag}" has)
+  check_cxx_compiler_flag(${flag} ${has})
+  if(${has})
+    list(APPEND hardening_flags ${flag})
   endif()
-  set(gprat_hardening_flags "")
-  foreach(flag IN ITEMS -fstack-protector-strong -fstack-clash-protection ${gprat_branch_protection})
-    string(MAKE_C_IDENTIFIER "gprat_has${flag}" has)
-    check_cxx_compiler_flag(${flag} ${has})
-    if(${has})
-      list(APPEND gprat_hardening_flags ${flag})
-    endif()
-  endforeach()
-  # Fortified calls need an optimising compiler. Level 3 is of GCC 12 and Clang 9.
-  set(fortify 3)
-  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 12)
-    set(fortify 2)
-  endif()
-  list(APPEND gprat_hardening_flags
-    "$<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE;-D_FORTIFY_SOURCE=${fortify}>")
+endforeach()
+
+# Without optimisation libc warns that it can't. Level 3 needs GCC 12.
+set(fortify_level 3)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 12)
+  set(fortify_level 2)
 endif()
+set(is_optimised $<NOT:$<CONFIG:Debug>>)
+list(APPEND hardening_flags
+  $<${is_optimised}:-U_FORTIFY_SOURCE> $<${is_optimised}:-D_FORTIFY_SOURCE=${fortify_level}>)
 
 function(harden target)
-  if(NOT GPRAT_HARDENING OR NOT CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
+  if(NOT GPRAT_HARDENING OR GPRAT_SANITIZE OR GPRAT_COVERAGE
+     OR NOT CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
     return()
   endif()
-  target_compile_options(${target} PRIVATE ${gprat_hardening_flags})
+  target_compile_options(${target} PRIVATE ${hardening_flags})
   get_target_property(type ${target} TYPE)
-  if(NOT type STREQUAL "STATIC_LIBRARY" AND CMAKE_SYSTEM_NAME STREQUAL "Linux")
-    # All addresses are resolved when the library is loaded, and read-only from then on.
+  if(CMAKE_SYSTEM_NAME STREQUAL "Linux" AND type MATCHES "SHARED_LIBRARY|MODULE_LIBRARY")
+    # All addresses are resolved when the library is loaded, and are read-only from then on.
     target_link_options(${target} PRIVATE "LINKER:-z,relro,-z,now,-z,noexecstack")
+  endif()
+  if(CMAKE_SYSTEM_NAME STREQUAL "Linux" AND type STREQUAL "MODULE_LIBRARY")
+    # A module shows Python its initialiser, and nothing of the libraries in it to anybody.
+    target_link_options(${target} PRIVATE "LINKER:--exclude-libs,ALL")
   endif()
 endfunction()

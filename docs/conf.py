@@ -72,6 +72,7 @@ CLASSES_OF = (
     "gprat.optimize.base",
     "gprat.optimize.report",
     "gprat.planning",
+    "gprat.runtime",
     "gprat.simulation",
     "gprat.tracing",
 )

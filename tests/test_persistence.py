@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import threading
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from sklearn.gaussian_process.kernels import PairwiseKernel
 
 import gprat
 from gprat.exceptions import (
+    DataWarning,
     GpratError,
     InvalidInputError,
     ModelFileError,
@@ -30,7 +32,7 @@ from gprat.exceptions import (
 )
 from gprat.kernels import RBF, ActiveDims, ConstantKernel, Linear, Matern, WhiteKernel
 from gprat.means import BasisFunction, FixedLinear, FixedMean
-from gprat.persistence import Archive, save
+from gprat.persistence import Archive, container, save
 from gprat.persistence.container import read_container, write_container
 from oracles import random_kernel
 
@@ -437,7 +439,7 @@ def test_full_disk_is_noticed(gp, path, monkeypatch):
     opened = Path.open
 
     def open_full(self, mode="r", *rest, **options):
-        if mode != "xb":
+        if mode != "wb":
             return opened(self, mode, *rest, **options)
         return opened(Path("/dev/full"), "wb")
 
@@ -903,6 +905,134 @@ def test_random_changes_to_the_description_are_refused_or_harmless(forgery, rng)
 
 
 # The interface for other classes
+
+
+@pytest.mark.parametrize(
+    ("X_shape", "y_shape"),
+    [([1 << 40, 0], [1 << 40, 0]), ([0, 1 << 40], [0]), ([0, 0], [0]), ([0, 2], [0, 1 << 40])],
+)
+def test_arrays_of_nothing_with_endless_shapes(X_shape, y_shape, path):
+    gprat.GP([[0.0]], [1.0]).save(path)
+    forgery = Forgery(path)
+    forgery.data = bytearray()
+    forgery.table = {
+        "__metadata__": forgery.table["__metadata__"],
+        "X": {"dtype": "F64", "shape": X_shape, "data_offsets": [0, 0]},
+        "y": {"dtype": "F64", "shape": y_shape, "data_offsets": [0, 0]},
+    }
+    forgery.write()
+    refused(path, "holds no valid model")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        '{"a": [' + "[]," * 300_000 + "0]}",
+        '{"a": [' + '{"b":{}},' * 100_000 + "0]}",
+        "{" + "".join(f'"{i:x}":0,' for i in range(100_000)) + '"a":0}',
+        '{"a": ' + "[" * 900 + "]" * 900 + ', "b": "' + "x" * 1_000_000 + '"}',
+    ],
+    ids=["lists", "objects", "names", "text"],
+)
+def test_loading_takes_memory_in_proportion_to_the_file(document, forgery):
+    forgery.write(document=document)
+    tracemalloc.start()
+    try:
+        refused(forgery.path, "")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 100 * forgery.path.stat().st_size
+
+
+AUDIT = """
+import random, sys, tempfile, warnings
+import gprat
+from campaigns.loader_targets import TARGETS, mutate
+
+warnings.simplefilter("ignore")
+target = TARGETS["models"]()
+for seed in target.seeds:
+    target.test(seed)
+mine, seen, watching = str(target._path), set(), False
+BAD = ("os.", "subprocess.", "socket.", "shutil.", "pickle.", "marshal.", "ctypes.", "import")
+
+def hook(event, arguments):
+    if watching and (event.startswith(BAD) or (event == "open" and str(arguments[0]) != mine)):
+        if not str(arguments[0]).startswith(("/proc/", "/sys/")):  # how much memory there is
+            seen.add((event, str(arguments[0])))
+
+sys.addaudithook(hook)
+for number in range(400):
+    rng = random.Random(f"{sys.argv[1]} {number}")
+    content = mutate(target, rng.choice(target.seeds), rng)
+    watching = True
+    target.test(content)
+    watching = False
+print(seen)
+"""
+
+
+def test_loading_opens_no_other_file_and_runs_nothing():
+    seed = str(np.random.default_rng().integers(1 << 30))
+    command = [sys.executable, "-c", AUDIT, seed]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, f"seed {seed}: {result.stderr}"
+    assert result.stdout.strip() == "set()", f"seed {seed}"
+
+
+def test_files_that_become_shorter_while_they_are_read(path, gp, monkeypatch):
+    gp.save(path)
+    check = container._check_digest
+
+    def check_and_cut(*arguments):
+        check(*arguments)
+        os.truncate(path, 1000)
+
+    monkeypatch.setattr(container, "_check_digest", check_and_cut)
+    refused(path, "became shorter while it was read")
+
+
+def test_models_of_an_estimator_that_do_not_fit(path, X, y):
+    """Targets of another number of dimensions than the estimator's."""
+    Y = np.stack([y, np.where(y > 0, np.nan, y)], axis=1)
+    model = gprat.GaussianProcessRegressor(noise=0.1, nan_policy="omit", optimizer=None)
+    with pytest.warns(DataWarning):
+        model.fit(X, Y)
+    model.save(path)
+    forgery = Forgery(path)
+    for number in range(2):
+        entry = forgery.table[f"model {number}/y"]
+        rows, columns = entry["shape"]
+        entry["shape"] = [rows * columns]
+        forgery.write()
+        refused(path, "its models don't fit its data")
+        entry["shape"] = [rows, columns]
+    forgery.write()
+    assert bits(gprat.load(path).predict(X)) == bits(model.predict(X))
+
+
+def test_kernel_of_an_estimator_that_cannot_be_printed(path, X, y):
+    model = gprat.GaussianProcessRegressor(RBF(1.0), alpha=0.1, optimizer=None).fit(X, y)
+    model.save(path)
+    forgery = Forgery(path)
+    forgery.document["model"]["parameters"]["kernel"]["arguments"]["length_scale"] = None
+    forgery.write()
+    refused(path, "holds no valid model")
+
+
+def test_archives_are_split_once():
+    count = 3000
+    arrays = {f"{i}/{j}": np.zeros(1) for i in range(count) for j in range(3)}
+    archive = Archive({str(i): {} for i in range(count)}, arrays)
+    first = archive.take("0")
+    assert sorted(first.arrays) == ["0", "1", "2"]
+    # What is left lies by archive, so that taking each one doesn't look at all arrays.
+    assert not archive.arrays
+    for i in range(1, count - 1):
+        assert len(archive.take(str(i)).arrays) == 3
+    with pytest.raises(ModelFileError, match=str(count - 1)):
+        archive.check_empty()
 
 
 def test_archives_nest_and_are_emptied(gp, path):

@@ -3,8 +3,12 @@
 import os
 import subprocess
 import sys
+import weakref
 
 import pytest
+
+import gprat
+from gprat.gp import state
 
 SETUP = """
 import os, warnings
@@ -137,6 +141,24 @@ shared.predict(X[:1])
 print(child_of(lambda: shared.append(X[:1], X[:1, 0])))
 """
     assert run(code) == ["0", "0", "0"]
+
+
+def test_no_code_runs_when_a_model_goes():
+    """Python loses a Ctrl-C that comes while the callback of a weak reference runs."""
+    models = [gprat.GP([[0.0]], [1.0]) for _ in range(3)]
+    references = weakref.getweakrefs(models[0])
+    assert references
+    assert all(reference.__callback__ is None for reference in references)
+
+
+def test_models_that_went_are_forgotten():
+    kept = gprat.GP([[0.0]], [1.0])
+    for _ in range(500):
+        gprat.GP([[0.0]], [1.0])
+    references = state._models._references
+    assert any(reference() is kept for reference in references)
+    alive = sum(reference() is not None for reference in references)
+    assert len(references) <= max(64, 2 * alive) + 64
 
 
 def test_spawned_process_computes_the_same():

@@ -26,6 +26,9 @@ CALLS = {
     Operation.PREDICT_GRADIENT: lambda gp, points: gp.predict_gradient(points),
     Operation.LEAVE_ONE_OUT: lambda gp, points: gp._posterior_at().inverse_diagonal(),
     Operation.SOLVE: lambda gp, points: gp.solve(np.ones((N, M))),
+    Operation.PRODUCT: lambda gp, points: gp._engine.multiply_covariance(
+        gp._problem(gp._hyperparameters), np.ones((N, M))
+    ),
     Operation.DENSE_FACTOR: lambda gp, points: gp.cholesky(),
     Operation.FIT: lambda gp, points: gp.log_marginal_likelihood(eval_gradient=True),
     Operation.FIT_WITH_INPUTS: lambda gp, points: gp.input_gradient(),

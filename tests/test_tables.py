@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import os
 import sys
 import time
 
@@ -282,3 +283,25 @@ def test_standard_output_gets_csv(capsys):
         put(pandas.DataFrame({"a": [0.1], "b": ["x,y"]}))
         put(pandas.DataFrame({"a": [2.0], "b": [None]}))
     assert capsys.readouterr().out == 'a,b\n0.1,"x,y"\n2.0,\n'
+
+
+@pytest.mark.parametrize("name", ["pipe.csv", "endless.csv", "pipe.parquet", "endless.csv.gz"])
+def test_pipes_and_devices_are_refused(name, tmp_path):
+    path = tmp_path / name
+    if name.startswith("pipe"):
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(InvalidInputError, match="is no regular file"):
+        open_table(path)
+
+
+@pytest.mark.parametrize("lines", ["x", "x\n"])
+def test_small_files_do_not_unpack_into_endless_cells(lines, tmp_path, monkeypatch):
+    monkeypatch.setattr(tables.text, "_LARGEST_BLOCK", 1 << 20)
+    path = tmp_path / "bomb.csv.gz"
+    with gzip.open(path, "wt") as file:
+        file.write('a,b\n1,2\n"' + lines * (1 << 21) + '",3\n')
+    assert path.stat().st_size < 1 << 16
+    with pytest.raises(InvalidInputError, match="cells that are too long"):
+        list(open_table(path).blocks())

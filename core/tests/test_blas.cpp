@@ -6,6 +6,7 @@
 
 #include "check.hpp"
 #include "gprat/linalg/blas.hpp"
+#include "gprat/linalg/column_buffer.hpp"
 
 using namespace gprat;
 using blas::Op;
@@ -302,8 +303,45 @@ void test_reproducibility() {
     }
 }
 
+/// A copy whose columns begin cache lines, so that products may read it where it lies.
+template <class T>
+ColumnBuffer<T> aligned_copy(MatrixView<T> a) {
+    ColumnBuffer<T> copy(a.rows, a.cols);
+    const auto target = copy.columns(0, a.cols);
+    for (index_t j = 0; j < a.cols; ++j)
+        for (index_t i = 0; i < a.rows; ++i) target(i, j) = a(i, j);
+    return copy;
+}
+
+/// Read in place or packed, to the same bits. Of `c`, margins are guarded.
+template <class T>
+void test_products_in_place(index_t m, index_t n, index_t k, Op op_a, Op op_b) {
+    auto a = op_a == Op::none ? random_matrix<T>(m, k) : random_matrix<T>(k, m);
+    auto b = op_b == Op::none ? random_matrix<T>(k, n) : random_matrix<T>(n, k);
+    const auto a_aligned = aligned_copy(a.view()), b_aligned = aligned_copy(b.view());
+    Guarded<T> packed(m, n), in_place(m, n);
+    blas::gemm(op_a, op_b, T(-1), a.view(), b.view(), T(0), packed.view());
+    blas::gemm(op_a, op_b, T(-1), a_aligned.columns(0, a.view().cols),
+               b_aligned.columns(0, b.view().cols), T(0), in_place.view());
+    CHECK(dense(in_place.view()).entries == dense(packed.view()).entries);
+    CHECK(in_place.margins_are_intact());
+}
+
+template <class T>
+void test_products_in_place() {
+    for (const Op op_a : kOps)
+        for (const Op op_b : kOps) {
+            for (const index_t m : {16, 32, 64, 240, 241, 248})
+                for (const index_t n : {8, 16, 48, 72, 73})
+                    for (const index_t k : {8, 47, 390})
+                        test_products_in_place<T>(m, n, k, op_a, op_b);
+            test_products_in_place<T>(360, 1152, 800, op_a, op_b);
+        }
+}
+
 template <class T>
 void test_all() {
+    test_products_in_place<T>();
     test_gemm_shapes<T>();
     for (const index_t n : kSizes)
         for (const index_t k : kSizes)

@@ -14,7 +14,7 @@ from enum import Enum
 __all__ = ["PLANNED", "Operation", "Work", "triangle_numbers"]
 
 # As in the core: tile_layout.hpp, predict.cpp, gemm.cpp, task_graph.cpp, predict_gradient.cpp,
-# update.cpp.
+# products.cpp, update.cpp.
 _LONG, _SHORT, _MANY_TILES = 1536, 512, 16
 _FEW_VECTORS = 8
 _MEAN_BLOCK = 128
@@ -24,6 +24,7 @@ _PACKED_ROWS, _PACKED_INNER, _PACKED_COLUMNS = 192, 384, 1024
 _LARGEST_TRIANGLE = 512
 _MOST_WAITING_TASKS = 1 << 16
 _GRADIENT_ROWS = 512
+_PRODUCT_BLOCK = 192
 _FEWEST_REFLECTORS, _MOST_REFLECTORS = 8, 64
 
 # Measured: what a call takes whatever its size, and a waiting task with its edges.
@@ -54,6 +55,8 @@ class Operation(Enum):
     """K⁻¹ or K, times m columns."""
     COLOR = "color"
     """L times m columns."""
+    PRODUCT = "product"
+    """K times m columns, without the factor."""
     FIT_WITH_INPUTS = "input gradient"
     """`FIT`, with derivatives by the training inputs."""
     LEAVE_ONE_OUT_FIT = "leave-one-out fit"
@@ -119,6 +122,8 @@ class Work:
     def factor_bytes(self, n: int) -> int:
         """Return what the factor takes, with the targets and basis functions solved for."""
         columns = 2 * (self.k + self.q)
+        if self.operation is Operation.PRODUCT:
+            return 0
         return self.itemsize * (triangle_numbers(n, self.tile_size_for(n)) + n * columns)
 
     def slots_within(self, n: int, memory: int) -> int:
@@ -154,6 +159,8 @@ class Work:
                 return n**2, 0
             case Operation.SOLVE | Operation.COLOR:
                 return n * m, 0
+            case Operation.PRODUCT:
+                return n * m + self.threads * _PRODUCT_BLOCK**2, n * (2 * m + 1)
             case Operation.APPEND:
                 return triangle_numbers(n - m, self.tile_size_for(n - m)), 0
             case Operation.DELETE:
@@ -175,6 +182,8 @@ class Work:
         size, m, tile = float(n), float(self.m), self.tile_size_for(n)
         triangle = size * (size + 1.0) / 2.0
         flops, pairs = 0.0, 0.0
+        if self.operation is Operation.PRODUCT:
+            return 0.0, size**2
         if self.operation not in (Operation.APPEND, Operation.DELETE) and not has_factor:
             flops, pairs = size**3 / 3.0 + 4.0 * size**2 * (self.k + self.q), triangle
         match self.operation:

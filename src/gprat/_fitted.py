@@ -193,10 +193,7 @@ def check_targets(values: Any, name: str = "y") -> Float64Array:
 
     NaN passes: it stands for a target that is not known.
     """
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise InvalidInputError(f"{name} must be an array of numbers: {error}.") from error
+    array = validation.as_array(values, name, "an array of numbers")
     if array.shape[:1] == (0,):
         raise InvalidInputError(f"{name} must have at least one row, got shape {array.shape}.")
     is_missing = np.isnan(array) if array.dtype.kind == "f" else np.zeros(array.shape, dtype=bool)

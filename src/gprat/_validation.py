@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import operator
+from numbers import Number
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -35,7 +36,7 @@ def check_dtype(dtype: Any, X: Any) -> np.dtype[Any]:
         is_single = isinstance(given, np.dtype) and given.newbyteorder("=") == np.float32
         return np.dtype(np.float32 if is_single else np.float64)
     resolved: np.dtype[Any] | None = None
-    with contextlib.suppress(TypeError):
+    with contextlib.suppress(TypeError, ValueError):
         resolved = np.dtype(dtype)
     if resolved is None or resolved not in _SUPPORTED_DTYPES:
         raise UnsupportedTypeError(
@@ -142,7 +143,7 @@ def check_known_noise(variances: Any, n: int) -> Float64Array | None:
 
 def check_noise_groups(groups: Any, n: int) -> tuple[tuple[object, ...], npt.NDArray[np.intp]]:
     """Return the sorted labels of the groups and the index of each row's group, shape (n,)."""
-    array = np.asarray(groups)
+    array = as_array(groups, "noise_groups")
     if array.shape != (n,) or array.dtype.kind not in "biufUSO":
         raise InvalidInputError(
             f"noise_groups must have one label for each of the {n} rows of X, got shape "
@@ -167,8 +168,8 @@ def check_noise_bounds(bounds: Any) -> tuple[float, float] | None:
     if isinstance(bounds, str) and bounds == "fixed":
         return None
     try:
-        lower, upper = (float(bound) for bound in bounds)
-    except (TypeError, ValueError):
+        lower, upper = map(_as_float, bounds)
+    except (TypeError, ValueError, LookupError):
         lower = upper = math.nan
     if not 0.0 < lower <= upper:
         raise InvalidInputError(
@@ -197,7 +198,7 @@ def check_positive_integer(value: Any, name: str, remedy: str) -> int:
 def check_positive_number(value: Any, name: str, remedy: str) -> float:
     """Return `value` as a positive finite float."""
     try:
-        number = None if isinstance(value, str | bytes | bool) else float(value)
+        number = None if isinstance(value, str | bytes | bool) else _as_float(value)
     except (TypeError, ValueError):
         number = None
     if number is None:
@@ -205,6 +206,16 @@ def check_positive_number(value: Any, name: str, remedy: str) -> float:
     if not 0.0 < number < math.inf:
         raise InvalidInputError(f"{name} must be positive and finite, got {number}. {remedy}")
     return number
+
+
+def _as_float(value: Any) -> float:
+    """Return a number as a float: infinity where it is too large, NaN where it is masked."""
+    if np.ma.is_masked(value):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def check_learning_rate(value: Any) -> float:
@@ -241,7 +252,7 @@ def check_test_noise(
                 f"shape ({m},)."
             )
         return float(noise)
-    if np.ndim(include_noise) == 0:
+    if as_array(include_noise, "include_noise").ndim == 0:
         raise UnsupportedTypeError(
             f"include_noise must be True, False, or an array of shape ({m},) with the noise "
             f"variance at each test point, got {include_noise!r}. For one value at all points "
@@ -275,19 +286,25 @@ def check_theta(theta: Any, names: tuple[str, ...], is_log: npt.NDArray[np.bool_
 
 def check_count(value: Any, name: str, remedy: str) -> int:
     """Return `value` as an int of at least 0."""
-    return 0 if value is not True and value == 0 else check_positive_integer(value, name, remedy)
+    return 0 if is_zero(value) else check_positive_integer(value, name, remedy)
+
+
+def is_zero(value: Any) -> bool:
+    """Whether `value` is a number, and that number is 0."""
+    return isinstance(value, Number) and not value
 
 
 def check_indices(indices: Any, n: int) -> npt.NDArray[np.intp]:
     """Return the rows that `indices` name as NumPy has it, ascending, each once."""
     if isinstance(indices, slice):
-        return np.unique(np.arange(n)[indices])
-    try:
-        chosen = np.asarray(indices)
-    except ValueError as error:
-        raise InvalidInputError(
-            f"indices must be whole numbers, a slice or a boolean array: {error}."
-        ) from error
+        try:
+            return np.unique(np.arange(n)[indices])
+        except (TypeError, ValueError) as error:
+            raise InvalidInputError(
+                f"indices is {indices!r}, which selects no rows: {error}. Pass a slice of whole "
+                "numbers."
+            ) from None
+    chosen = as_array(indices, "indices", "whole numbers, a slice or a boolean array")
     if chosen.size == 0 and chosen.dtype.kind == "f":
         chosen = chosen.astype(np.intp)  # an empty list
     if chosen.dtype.kind not in "iub":
@@ -302,7 +319,7 @@ def check_indices(indices: Any, n: int) -> npt.NDArray[np.intp]:
         )
     try:
         return np.unique(np.arange(n)[chosen])
-    except IndexError:
+    except (IndexError, OverflowError):
         bad = next(int(i) for i in np.ravel(chosen) if not -n <= i < n)
     raise InvalidInputError(
         f"indices has {bad}, and there are {n} rows. Pass numbers from {-n} to {n - 1}."
@@ -329,6 +346,24 @@ def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def as_array(
+    values: Any, name: str, expected: str = "convertible to an array of numbers"
+) -> npt.NDArray[Any]:
+    """Return `values` as an array of whatever dtype, or say what `name` must be."""
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InvalidInputError(
+            f"{name} must be {expected}, got {type(values).__name__}: {error}. Give every row the "
+            "same number of values."
+        ) from error
+
+
+def as_choice(value: Any) -> str:
+    """Return `value` if it is text, as it is in a choice by name; else text that names nothing."""
+    return value if isinstance(value, str) else ""
 
 
 def _as_matrix(X: Any, name: str, dtype: np.dtype[Any]) -> FloatArray:
@@ -361,13 +396,7 @@ def _as_numbers(values: Any, name: str) -> npt.NDArray[Any]:
             f"{name} has masked entries; every value must be known. Drop the rows with "
             "missing values, or fill them."
         )
-    try:
-        array = np.asarray(values)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InvalidInputError(
-            f"{name} must be convertible to an array of numbers, got {type(values).__name__}: "
-            f"{error}. Give every row the same number of values."
-        ) from error
+    array = as_array(values, name)
     if array.dtype.kind == "O":
         return _objects_to_numbers(array, name)
     if array.dtype.kind not in _NUMBER_KINDS:
@@ -394,6 +423,11 @@ def _objects_to_numbers(array: npt.NDArray[Any], name: str) -> npt.NDArray[np.fl
             # float("1.5") would succeed: text that looks like a number is still text.
             numbers[index] = math.nan if isinstance(value, str | bytes) else float(value)
             is_number = not isinstance(value, str | bytes)
+        except OverflowError:
+            raise InvalidInputError(
+                f"{name} has a value {_place(index)} that is too large for a floating-point "
+                "number. Scale the data."
+            ) from None
         except (TypeError, ValueError):
             is_number = False
         if not is_number:
@@ -411,12 +445,15 @@ def _as_finite(array: npt.NDArray[Any], name: str, dtype: np.dtype[Any]) -> Floa
     if array.dtype != dtype or not (flags.c_contiguous and flags.aligned):
         with np.errstate(over="ignore"):
             converted = np.require(array, dtype=dtype, requirements=["C", "A"])
-    # The sum of finite values is finite unless it overflows: one pass, no temporary.
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = np.add.reduce(converted, axis=None)
-    if not math.isfinite(total):
+    if not has_finite_sum(converted):
         _refuse_nonfinite(array, converted, name)
     return converted
+
+
+def has_finite_sum(array: npt.NDArray[Any]) -> bool:
+    """Whether all values are finite, in one pass without a temporary; large ones may look not."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return math.isfinite(np.add.reduce(array, axis=None))
 
 
 def _refuse_nonfinite(array: npt.NDArray[Any], converted: FloatArray, name: str) -> None:

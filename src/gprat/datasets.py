@@ -347,7 +347,7 @@ def _check_signal(values: npt.ArrayLike, name: str) -> Float64Array:
     remedy = "Pass one real number a sample."
     try:
         signal = np.asarray(values)
-    except ValueError as error:  # a ragged list
+    except (ValueError, TypeError, RuntimeError) as error:  # a ragged list
         raise InvalidInputError(f"{name} must be one-dimensional; got {error} {remedy}") from error
     if signal.dtype.kind not in "fiub":
         raise UnsupportedTypeError(

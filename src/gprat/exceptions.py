@@ -24,6 +24,8 @@ __all__ = [
     "ModelFileError",
     "NotPositiveDefiniteError",
     "RankDeficientTrendError",
+    "ResultOverflowError",
+    "RoundingWarning",
     "RuntimeSuspendedError",
     "TraceWarning",
     "UnsupportedKernelError",
@@ -158,12 +160,20 @@ class RankDeficientTrendError(GpratError, np.linalg.LinAlgError):
         return type(self), (self.names, self.column)
 
 
+class ResultOverflowError(GpratError, OverflowError):
+    """A result, or a number on the way to it, is outside the range of floating-point numbers."""
+
+
 class DataWarning(UserWarning):
     """Something about the data makes a model worse than it could be."""
 
 
 class JitterWarning(UserWarning):
     """Samples were drawn from a covariance matrix with a little more on its diagonal."""
+
+
+class RoundingWarning(UserWarning):
+    """Predicted variances are so small beside those before the data that rounding decides them."""
 
 
 class CacheWarning(UserWarning):

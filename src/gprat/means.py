@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from gprat._validation import Float64Array, FloatArray
+from gprat._validation import Float64Array, FloatArray, as_array
 from gprat.exceptions import InvalidInputError, UnsupportedTypeError
 from gprat.kernels.program import as_real_array
 
@@ -256,7 +256,8 @@ class _PolynomialTrend:
     def basis(self, X: FloatArray) -> Float64Array:
         points = np.asarray(X, dtype=np.float64)
         monomials = self._monomials(points.shape[1])
-        columns = [points[:, list(monomial)].prod(axis=1) for monomial in monomials]
+        with np.errstate(over="ignore"):
+            columns = [points[:, list(monomial)].prod(axis=1) for monomial in monomials]
         return np.stack(columns, axis=1) if columns else np.empty((len(points), 0))
 
     def basis_gradient(self, X: FloatArray) -> Float64Array:
@@ -344,7 +345,8 @@ class _FunctionMean:
         points = np.asarray(X, dtype=np.float64)
         m = len(points)
         values = _evaluate(self.mean.function, points, [(m,), (m, n_outputs)], "mean")
-        return np.broadcast_to(values.reshape(m, -1), (m, n_outputs))
+        columns = values if values.ndim == 2 else values[:, np.newaxis]
+        return np.broadcast_to(columns, (m, n_outputs))
 
     def offset_gradient(self, X: FloatArray, n_outputs: int) -> Float64Array:
         if self.mean.gradient is None:
@@ -356,7 +358,8 @@ class _FunctionMean:
         m, d = points.shape
         shapes = [(m, d), (m, d, n_outputs)]
         values = _evaluate(self.mean.gradient, points, shapes, "the gradient of the mean")
-        return np.broadcast_to(values.reshape(m, d, -1), (m, d, n_outputs))
+        columns = values if values.ndim == 3 else values[:, :, np.newaxis]
+        return np.broadcast_to(columns, (m, d, n_outputs))
 
 
 def _as_basis_function(function: Any, position: int) -> BasisFunction:
@@ -397,7 +400,8 @@ def _evaluate(
     """Call a user's function on points it may not write to, and check what comes back."""
     view = points.view()
     view.flags.writeable = False
-    values = np.asarray(function(view))
+    with np.errstate(over="ignore", invalid="ignore"):  # what isn't finite is refused below
+        values = as_array(function(view), f"what {what} returns")
     if values.dtype.kind not in "fiub":
         raise UnsupportedTypeError(
             f"{what} must return real numbers, got dtype {values.dtype}. Return an array of floats."

@@ -58,12 +58,14 @@ class Noise:
     @property
     def variances(self) -> Float64Array:
         """What is added to the diagonal: shape (1,) for all rows, or (n,)."""
-        if self.groups is not None:
-            variances = self.learned[self.groups]
-            return variances if self.known is None else variances + self.known
+        learned = self.learned if self.groups is None else self.learned[self.groups]
         if self.known is None:
-            return self.learned
-        return self.known + self.learned[0] if self.learned.size else self.known
+            return learned
+        if not learned.size:
+            return self.known
+        # Infinity has no Cholesky factor, which is when it is explained.
+        with np.errstate(over="ignore"):
+            return learned + self.known
 
     @property
     def is_one_for_all(self) -> bool:
@@ -179,7 +181,7 @@ def make_noise(
     """
     variances = validation.check_known_noise(known, n)
     if groups is None:
-        is_fixed = log_bounds is None or np.ndim(noise) > 0
+        is_fixed = log_bounds is None or validation.as_array(noise, name).ndim > 0
         learned, is_one_for_all = validation.check_noise(noise, n, name, is_fixed=is_fixed)
         if is_one_for_all:
             return Noise(learned, variances, log_bounds=log_bounds)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import html
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,8 +13,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from gprat import _core, runtime
 from gprat import _validation as validation
-from gprat import runtime
 from gprat._costs import PLANNED, Operation, Work
 from gprat._machine import available_memory
 from gprat._text import as_bytes, as_plain_text, make_table
@@ -27,20 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Plan", "auto_tile_size", "choose_tile_size", "plan"]
 
-_ONE_TILE_UP_TO = 192
 # From so many points on, another tile size can save more than looking for it costs.
 _SMALLEST_SIMULATED = 1000
-_SMALLEST, _LARGEST = 120, 1008
-
-# The packed matrix product works on 24 rows at a time.
-_MULTIPLE = 24
-
-# Where the time of factorisation, gradient and variance has its flat minimum on two processors
-# (measured for n from 256 to 8192).
-_TILE_PER_ROOT = 8.5
-
-# Tiles a side, per root of the number of processors, that keep all of them busy.
-_TILES_PER_ROOT = 4
 
 # Squared, and times eight bytes, it still is a number of 63 bits.
 _LARGEST_SIZE = 10**9
@@ -78,14 +65,11 @@ def auto_tile_size(n: int, processors: int) -> int:
     >>> auto_tile_size(100, processors=2)
     100
     >>> auto_tile_size(8192, processors=2)
-    768
+    744
     >>> auto_tile_size(8192, processors=64)
     240
     """
-    if n <= _ONE_TILE_UP_TO:
-        return n
-    size = min(_TILE_PER_ROOT * math.sqrt(n), n / (_TILES_PER_ROOT * math.sqrt(processors)))
-    return min(max(int(size) // _MULTIPLE * _MULTIPLE, _SMALLEST), _LARGEST)
+    return _core.tiles.automatic(n, processors)
 
 
 def choose_tile_size(n: int, dtype: npt.DTypeLike, *, may_calibrate: bool = False) -> int:
@@ -151,7 +135,8 @@ class Plan:
     n_tasks : int
         Tasks of the graph.
     seconds : float or None
-        Predicted time; None where this machine is not calibrated (see `gprat.tune`).
+        Predicted time; None where this machine is not calibrated (see `gprat.tune`), or features,
+        outputs, hyperparameters or threads are more than `gprat.simulate` takes.
     critical_path_seconds : float or None
         What the longest chain of tasks takes that wait for each other: no number of threads makes
         it quicker. None likewise.
@@ -394,11 +379,13 @@ def _calibration(dtype: str, n: int, calibrate: bool | None) -> Entry | None:
     return choice.obtain(dtype, measure=choice.is_worthwhile(n, runtime.processors()))
 
 
-def _forecast(work: Work, n: int, calibration: Calibration) -> tuple[float, float, float]:
-    """Return seconds, seconds of the critical path, and efficiency."""
-    from gprat.calibration.forecast import forecast
+def _forecast(
+    work: Work, n: int, calibration: Calibration
+) -> tuple[float, float, float] | tuple[None, None, None]:
+    """Return seconds, seconds of the critical path, and efficiency, if they can be simulated."""
+    from gprat.calibration.forecast import forecast, is_simulated
 
-    return forecast(work, n, calibration)
+    return forecast(work, n, calibration) if is_simulated(work) else _NO_FORECAST
 
 
 class _TileSize:
@@ -444,7 +431,9 @@ def _largest_n(work: Work, memory: int) -> int:
 
 def _check_operation(what: Any) -> Operation:
     try:
-        return next(operation for operation in PLANNED if operation.value == what)
+        return next(
+            operation for operation in PLANNED if operation.value == validation.as_choice(what)
+        )
     except StopIteration:
         names = ", ".join(repr(operation.value) for operation in PLANNED)
         raise InvalidInputError(f"unknown operation {what!r}: expected one of {names}.") from None
@@ -461,9 +450,9 @@ def _check_size(value: Any, name: str) -> int:
 
 
 def _check_points(m: Any, operation: Operation) -> int:
-    if operation is Operation.FIT and m is not True and m == 0:
+    if operation is Operation.FIT and validation.is_zero(m):
         return 0
-    if operation is not Operation.FIT and m is not False and m == 0:
+    if operation is not Operation.FIT and m is not False and validation.is_zero(m):
         raise InvalidInputError(
             f"m is 0, and {operation.value!r} needs test points. Pass how many there will be, "
             "such as m=1000."

@@ -146,7 +146,9 @@ def as_priors(
 def positions_of(name: object, names: tuple[str, ...], argument: str) -> list[int]:
     """Return the entries of theta that `name` means: itself, or all elements of a vector."""
     positions = [
-        i for i, known in enumerate(names) if name in (known, known.rpartition("[")[0] or known)
+        i
+        for i, known in enumerate(names)
+        if isinstance(name, str) and name in (known, known.rpartition("[")[0] or known)
     ]
     if not positions:
         raise InvalidInputError(
@@ -187,17 +189,32 @@ def _check_distribution(name: object, distribution: Any) -> None:
             f"scipy.stats.lognorm(1.0), got {distribution!r}."
         )
     try:
-        distribution.support()
+        with np.errstate(all="ignore"):
+            ends = distribution.support()
     except TypeError as error:  # a distribution whose shape parameters are still missing
         raise UnsupportedTypeError(
             f"the prior of {name} has no parameters yet: {error}. Freeze it by calling it, as in "
             "scipy.stats.lognorm(1.0)."
         ) from error
+    except (ValueError, OverflowError, RuntimeError) as error:
+        raise InvalidInputError(
+            f"the prior of {name} has parameters without a meaning: {error}. Pass real numbers."
+        ) from error
+    if np.asarray(ends).dtype.kind not in "iuf":
+        raise UnsupportedTypeError(
+            f"the prior of {name} has the support {ends!r}. Pass real numbers as parameters."
+        )
+    if np.ndim(ends) != 1:
+        raise InvalidInputError(
+            f"the prior of {name} has parameters of shape {np.shape(ends)[1:]}, and is of one "
+            "number. Pass numbers as parameters, and one prior for each element of a vector."
+        )
 
 
 def _check_support(name: str, distribution: Distribution, bounds: Float64Array) -> None:
-    lower, upper = (float(end) for end in distribution.support())
-    mass = float(distribution.cdf(bounds[1])) - float(distribution.cdf(bounds[0]))
+    with np.errstate(all="ignore"):  # a distribution may have infinite parameters
+        lower, upper = (float(end) for end in distribution.support())
+        mass = float(distribution.cdf(bounds[1])) - float(distribution.cdf(bounds[0]))
     fits = max(lower, bounds[0]) <= min(upper, bounds[1])
     if not (fits and (mass > 0.0 or bounds[0] == bounds[1])):
         raise InvalidInputError(

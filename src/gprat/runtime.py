@@ -52,6 +52,8 @@ _REMEDY = "Pass how many processors to use, such as threads=2, or leave it out t
 # A context variable, so that a limit binds only the thread or the async task that set it.
 _limit: ContextVar[int | None] = ContextVar("gprat_thread_limit", default=None)
 
+# More than any machine has processors.
+_MOST_THREADS = 1 << 16
 # What the last call of start() asked for; a runtime that starts by itself asks for the same.
 _requested: int | None = None
 
@@ -73,15 +75,19 @@ def start(threads: int | None = None) -> None:
     Raises
     ------
     InvalidInputError
-        If `threads` or GPRAT_NUM_THREADS is less than 1, or GPRAT_NUM_THREADS is not a number; or
-        if a kernel that is evaluated in Python wants another number.
+        If `threads` or GPRAT_NUM_THREADS is less than 1 or above 65536, or GPRAT_NUM_THREADS is no
+        number; or if a kernel that is evaluated in Python wants another number.
     UnsupportedTypeError
         If `threads` is not a whole number.
     """
     global _requested
     count = None if threads is None else check_positive_integer(threads, "threads", _REMEDY)
-    _requested = count
-    _start_requested()
+    before, _requested = _requested, count
+    try:
+        _start_requested()
+    except BaseException:
+        _requested = before
+        raise
     _runtime.resume()
 
 
@@ -270,7 +276,8 @@ def threads_for_call(requested: int | None) -> int:
         )
     if not _runtime.is_running():
         _start_requested()
-    return _limited(requested or _runtime.threads())
+    # More than there are have no effect, but must fit into the core's integers.
+    return _limited(min(requested or _runtime.threads(), _MOST_THREADS))
 
 
 def free_cached_memory() -> None:
@@ -294,6 +301,11 @@ def _refused_in_tasks() -> Iterator[None]:
 def _default_threads() -> int:
     wanted = _requested or _threads_of_environment()
     if wanted is not None:
+        if wanted > _MOST_THREADS:
+            raise InvalidInputError(
+                f"{wanted:.0e} worker threads are more than the {_MOST_THREADS:,} that a runtime "
+                "can have. Pass about as many as there are processors."
+            )
         return wanted
     # Only a hint: it may also be a list, one number a level of nesting.
     hint = os.environ.get(_COMMON_VARIABLE, "").split(",")[0].strip()

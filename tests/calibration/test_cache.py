@@ -1,6 +1,7 @@
 """Calibrations outlive the process; whatever the file is, nothing fails."""
 
 import json
+import os
 import pickle
 import threading
 import warnings
@@ -11,6 +12,7 @@ import pytest
 import gprat
 from calibration.conftest import forget, make_calibration
 from gprat.calibration import cache, default_folder, find, measuring
+from gprat.calibration.table import PAIRS
 from gprat.exceptions import CacheWarning
 
 
@@ -60,6 +62,20 @@ DAMAGES = {
     "negative": lambda plain: json.dumps(damage(plain, submission=-1.0)),
     "infinite": lambda plain: json.dumps(damage(plain, overhead=float("inf"))),
     "no bandwidth": lambda plain: json.dumps(damage(plain, bandwidth=0.0)),
+    "endless rate": lambda plain: json.dumps(damage(plain, first_touch=float("inf"))),
+    "endless size": lambda plain: json.dumps(damage(plain, tile_sizes=[float("inf")])),
+    "sizes without bound": lambda plain: json.dumps(damage(plain, features=[1, 8, 10**40])),
+    "a time without bound": lambda plain: json.dumps(damage(plain, overhead=10**400)),
+    "times of ages": lambda plain: json.dumps(damage(plain, overhead=1e300)),
+    "memory that stands still": lambda plain: json.dumps(damage(plain, bandwidth=1e-300)),
+    "pairs for nothing": lambda plain: json.dumps(
+        damage(plain, pairs={kind: [0.0, 0.0, 0.0] for kind in PAIRS})
+    ),
+    "pairs unknown": lambda plain: json.dumps(
+        damage(plain, pairs={kind: [1e-9, None, 1e-9] for kind in PAIRS})
+    ),
+    "a name twice": lambda plain: '{"format": 1, ' + json.dumps(plain)[1:],
+    "too large": lambda plain: json.dumps(plain) + " " * cache._LARGEST_FILE,
     "another machine": lambda plain: json.dumps(
         damage(plain, identity={**plain["calibration"]["identity"], "processor": "Z80"})
     ),
@@ -78,6 +94,20 @@ def test_a_damaged_file_is_ignored_and_replaced(kind, calibrated, quick):
     gprat.tune()
     forget()
     assert find("float64").to_plain() == make_calibration().to_plain()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "endless", "folder"])
+def test_what_is_no_file_is_not_read(kind, calibrated):
+    path().unlink()
+    if kind == "pipe":
+        os.mkfifo(path())
+    elif kind == "endless":
+        path().symlink_to("/dev/zero")
+    else:
+        path().mkdir()
+    forget()
+    with pytest.warns(CacheWarning, match="is damaged"):
+        assert find("float64") is None
 
 
 def test_a_file_of_another_format_is_replaced_without_a_word(calibrated, quick):

@@ -1,5 +1,7 @@
 """The tile size that a calibration recommends: from the tasks that run, kept, and fixable."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -26,6 +28,18 @@ def test_no_other_size_is_much_better(n, half):
     least = min(seconds(n, size, calibration) for size in others)
     # Sizes between those that are tried, and the last, ragged tile.
     assert seconds(n, best, calibration) <= 1.05 * least
+
+
+@pytest.mark.parametrize("n", [2048, 2880, 4096])
+@pytest.mark.parametrize("processors", [64, 128])
+def test_on_many_processors_it_is_no_worse_than_the_rule(n, processors):
+    here = make_calibration()
+    identity = dataclasses.replace(here.identity, processors=processors)
+    calibration = dataclasses.replace(here, identity=identity)
+    rule = auto_tile_size(n, processors)
+    best = best_tile_size(n, calibration, rule)
+    # The rule's number of tiles is tried, in tiles of nearly the same size.
+    assert seconds(n, best, calibration) <= 1.05 * seconds(n, rule, calibration)
 
 
 def test_slow_sizes_are_avoided():

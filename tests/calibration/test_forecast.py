@@ -52,6 +52,23 @@ def test_figures_are_consistent(what, n, calibrated):
             assert planned.efficiency == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("what", WHATS[1:])
+@pytest.mark.parametrize(("n", "m"), [(1, 10**9), (6, 10**9), (3000, 10**7), (10**9, 10**9)])
+def test_far_more_test_points_than_training_points(what, n, m, calibrated):
+    planned = gprat.plan(n, 8, m, what=what)
+    assert 0.0 < planned.critical_path_seconds <= planned.seconds
+    fewer = gprat.plan(n, 8, m // 10, what=what)
+    assert fewer.seconds < planned.seconds
+
+
+@pytest.mark.parametrize("name", ["d", "n_outputs", "n_hyperparameters", "threads"])
+def test_what_cannot_be_simulated_has_no_time(name, calibrated):
+    planned = gprat.plan(100, **{name: 10**9})
+    assert planned.seconds is None
+    assert planned.flops > 0.0
+    assert "unknown" in str(planned)
+
+
 @pytest.mark.parametrize("what", WHATS)
 def test_more_points_take_longer(what, calibrated):
     sizes = [100, 400, 1600, 6400, 25_600, 102_400]

@@ -97,6 +97,10 @@ def test_linear_algebra(engine, case):
     case.assert_close(posterior.solve(case.B), cho_solve(factor, case.B.astype(float)))
     case.assert_close(posterior.multiply(case.B), case.covariance @ case.B.astype(float))
     case.assert_close(posterior.log_determinant(), np.linalg.slogdet(case.covariance)[1], N)
+    products, magnitudes, diagonal = engine.multiply_covariance(case.problem, case.B)
+    case.assert_close(products, case.covariance @ case.B.astype(float))
+    case.assert_close(magnitudes, np.abs(case.covariance) @ np.abs(case.B.astype(float)))
+    case.assert_close(diagonal, np.diag(case.covariance))
     L = posterior.cholesky().astype(float)
     case.assert_close(engine.color(case.problem, case.B), L @ case.B.astype(float))
 
@@ -123,10 +127,12 @@ def test_prediction(engine, kernel, dtype, q):
     scale = max(1.0, np.abs(covariance).max(), np.abs(mean).max(), np.abs(case.dense.K).max())
     posterior = engine.factorise(case.problem)
     case.assert_close(posterior.predict_mean(case.Xs, case.Hs), mean, scale)
-    with_variance = posterior.predict_variance(case.Xs, case.Hs)
+    *with_variance, clipping = posterior.predict_variance(case.Xs, case.Hs)
+    assert clipping.count >= 0 <= clipping.worst
     for actual, expected in zip(with_variance, (mean, variance), strict=True):
         case.assert_close(actual, expected, scale)
-    with_covariance = posterior.predict_covariance(case.Xs, case.Hs)
+    *with_covariance, clipping = posterior.predict_covariance(case.Xs, case.Hs)
+    assert posterior.clipped_variances >= clipping.count >= 0
     for actual, expected in zip(with_covariance, (mean, covariance), strict=True):
         case.assert_close(actual, expected, scale)
         assert actual.dtype == case.X.dtype
@@ -240,8 +246,8 @@ def everything(engine, case):
     loo = engine.differentiate(case.problem, Objective.LEAVE_ONE_OUT)
     return [
         posterior.predict_mean(case.Xs, case.Hs),
-        *posterior.predict_variance(case.Xs, case.Hs),
-        *posterior.predict_covariance(case.Xs, case.Hs),
+        *posterior.predict_variance(case.Xs, case.Hs)[:2],
+        *posterior.predict_covariance(case.Xs, case.Hs)[:2],
         *posterior.predict_gradient(case.Xs, case.Hs),
         posterior.solve(case.B),
         posterior.multiply(case.B),
@@ -325,7 +331,7 @@ def rows_of(case, rows, tile_size):
 def results(posterior, case):
     return [
         posterior.cholesky(),
-        *posterior.predict_variance(case.Xs, case.Hs),
+        *posterior.predict_variance(case.Xs, case.Hs)[:2],
         posterior.alpha(),
         posterior.inverse_diagonal(),
         *posterior.trend(),

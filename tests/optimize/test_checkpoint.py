@@ -375,6 +375,23 @@ def test_files_that_are_no_checkpoints(path, contents):
     assert_refused(path, contents)
 
 
+@pytest.mark.parametrize("depth", [1, 50, 200, 320, 400, 480, 600, 900, 990, 5000])
+def test_nested_contents_of_any_depth(path, depth):
+    """Some are shallow enough to be read, and too deep to be written again."""
+    body = '{"logs": ' + "[" * depth + "]" * depth + "}"
+    digest = hashlib.sha256(body.encode()).hexdigest()
+    frame = {"format": "gprat training checkpoint", "version": 1, "sha256": digest}
+    path.write_text(f'{json.dumps(frame)[:-1]}, "body": {body}}}')
+    with pytest.raises(CheckpointError):
+        train(make_task(no_objective), checkpoint=path, resume=True)
+
+
+def test_names_that_come_twice(path, text):
+    path.write_text('{"version": 1, ' + text[1:])
+    with pytest.raises(CheckpointError, match="a name comes twice"):
+        train(make_task(no_objective), checkpoint=path, resume=True)
+
+
 def test_files_of_another_version(path, text):
     assert_refused(path, text.replace('"version": 1', '"version": 2'), "of version 2, expected 1")
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "gprat/linalg/access_list.hpp"
@@ -182,7 +183,7 @@ tasks::Handle add_leave_one_out(tasks::TaskGraph& graph, tasks::Rank rank, Leave
 template <class T>
 void add_inverse_diagonal(tasks::TaskGraph& graph, const Problem<T>& problem,
                           const Conditioning<T>& conditioning,
-                          const ConditioningOperands<T>& operands, const Buffer<T>& v,
+                          const ConditioningOperands<T>& operands, const ColumnBuffer<T>& v,
                           index_t slots, T* diagonal) {
     const auto layout = problem.layout();
     const index_t n = problem.size();
@@ -193,8 +194,7 @@ void add_inverse_diagonal(tasks::TaskGraph& graph, const Problem<T>& problem,
     for (index_t q = 0; q < layout.tiles(); ++q) {
         // The rows above the block are zero and are left out of the solve.
         const index_t begin = layout.begin(q);
-        const MatrixView<T> columns(v.data() + (q % slots) * n * layout.tile_size(), n,
-                                    layout.extent(q));
+        const auto columns = v.columns((q % slots) * layout.tile_size(), layout.extent(q));
         const BlockOperand<T> block(columns, layout, handles[q % slots]);
         for (index_t i = q; i < layout.tiles(); ++i)
             graph.add({"unit_columns", i, q}, rank + q, {}, {block.handle(i)}, [block, i, q] {
@@ -213,8 +213,12 @@ void add_inverse_diagonal(tasks::TaskGraph& graph, const Problem<T>& problem,
                           for (index_t r = begin; r < n; ++r)
                               sum += static_cast<double>(columns(r, c)) *
                                      static_cast<double>(columns(r, c));
-                          out[c] = static_cast<T>(
-                              sum - squared_norm_of_row(conditioning.trend_weights(), begin + c));
+                          const double rest =
+                              sum - squared_norm_of_row(conditioning.trend_weights(), begin + c);
+                          // A row that alone determines a coefficient leaves nothing but rounding.
+                          const double rounding =
+                              static_cast<double>(n) * std::numeric_limits<T>::epsilon() * sum;
+                          out[c] = static_cast<T>(rest > rounding ? rest : 0.0);
                       }
                   });
     }
@@ -226,7 +230,7 @@ void add_inverse_diagonal(tasks::TaskGraph& graph, const Problem<T>& problem,
                                              const ConditioningOperands<T>&);                  \
     template void add_inverse_diagonal(tasks::TaskGraph&, const Problem<T>&,                   \
                                        const Conditioning<T>&, const ConditioningOperands<T>&, \
-                                       const Buffer<T>&, index_t, T*);
+                                       const ColumnBuffer<T>&, index_t, T*);
 GPRAT_INSTANTIATE(float)
 GPRAT_INSTANTIATE(double)
 #undef GPRAT_INSTANTIATE

@@ -95,8 +95,8 @@ void Posterior<T>::predict_mean(TestPoints<T> test, T* mean, const tasks::RunOpt
 
 // Workspaces are made outside `run`, so that they outlive the graph also when adding a task fails.
 template <class T>
-void Posterior<T>::predict_variance(TestPoints<T> test, T* mean, T* variance,
-                                    const tasks::RunOptions& options) {
+Clipping Posterior<T>::predict_variance(TestPoints<T> test, T* mean, T* variance,
+                                        const tasks::RunOptions& options) {
     std::optional<VarianceWorkspace<T>> workspace;
     run(options, prediction_flops(problem_, test.count(), Prediction::variance),
         [&](tasks::TaskGraph& graph, const Conditioning<T>& conditioning,
@@ -106,20 +106,30 @@ void Posterior<T>::predict_variance(TestPoints<T> test, T* mean, T* variance,
                                  *workspace);
             graph.run();
         });
+    return count(workspace->clipped);
 }
 
 template <class T>
-void Posterior<T>::predict_covariance(TestPoints<T> test, T* mean, T* covariance,
-                                      const tasks::RunOptions& options) {
-    const Buffer<T> v(problem_.size() * test.count());
+Clipping Posterior<T>::predict_covariance(TestPoints<T> test, T* mean, T* covariance,
+                                          const tasks::RunOptions& options) {
+    const ColumnBuffer<T> v(problem_.size(), test.count());
     const TrendWorkspace<T> trend(problem_, test.count());
+    std::vector<Clipping> clipped;
     run(options, prediction_flops(problem_, test.count(), Prediction::covariance),
         [&](tasks::TaskGraph& graph, const Conditioning<T>& conditioning,
             const ConditioningOperands<T>& operands) {
             add_predict_covariance(graph, problem_, conditioning, operands, test, mean, covariance,
-                                   v, trend);
+                                   v, trend, clipped);
             graph.run();
         });
+    return count(clipped);
+}
+
+template <class T>
+Clipping Posterior<T>::count(const std::vector<Clipping>& blocks) {
+    const auto clipping = total(blocks);
+    clipped_variances_ += clipping.count;
+    return clipping;
 }
 
 template <class T>
@@ -182,13 +192,13 @@ void Posterior<T>::color(MatrixView<T> b, const tasks::RunOptions& options) {
 template <class T>
 void Posterior<T>::inverse_diagonal(T* diagonal, const tasks::RunOptions& options) {
     const auto n = static_cast<double>(problem_.size());
-    Buffer<T> v;
+    ColumnBuffer<T> v;
     run(options, n * n * n / 3.0,
         [&](tasks::TaskGraph& graph, const Conditioning<T>& conditioning,
             const ConditioningOperands<T>& operands) {
             const auto layout = problem_.layout();
             const index_t slots = std::min(layout.tiles(), column_slots(graph, options.blocks));
-            v = Buffer<T>(slots * problem_.size() * layout.tile_size());
+            v = ColumnBuffer<T>(problem_.size(), slots * layout.tile_size());
             add_inverse_diagonal(graph, problem_, conditioning, operands, v, slots, diagonal);
             graph.run();
         });

@@ -87,39 +87,70 @@ void add_squared_norms(MatrixView<const T> v, double* sums) {
 }
 
 template <class T>
-void prior_minus_explained(const Problem<T>& problem, Points<T> points, const double* explained,
-                           MatrixView<const T> g, T* variance) {
+Clipping prior_minus_explained(const Problem<T>& problem, Points<T> points, const double* explained,
+                               MatrixView<const T> g, T* variance) {
     problem.kernel.diagonal(points, variance);
+    Clipping clipping;
     for (index_t j = 0; j < points.count; ++j) {
-        double value = std::max(0.0, static_cast<double>(variance[j]) - explained[j]);
+        const auto prior = static_cast<double>(variance[j]);
+        double value = clipping.clip(prior - explained[j], prior);
         for (index_t i = 0; i < g.rows; ++i)
             value += static_cast<double>(g(i, j)) * static_cast<double>(g(i, j));
         variance[j] = static_cast<T>(value);
     }
+    return clipping;
+}
+
+/// target := sourceᵀ, of Region::lower without the diagonal. By squares whose columns are lines of
+/// memory: entry by entry, either matrix would be walked across its columns.
+template <class T>
+void copy_transposed(MatrixView<const T> source, Region region, MatrixView<T> target) {
+    constexpr index_t side = 64 / sizeof(T);
+    for (index_t column = 0; column < source.cols; column += side)
+        for (index_t row = region == Region::lower ? column : 0; row < source.rows; row += side)
+            for (index_t r = row; r < std::min(row + side, source.rows); ++r) {
+                const index_t end = std::min(column + side, source.cols);
+                for (index_t c = column; c < (region == Region::lower ? std::min(end, r) : end);
+                     ++c)
+                    target(c, r) = source(r, c);
+            }
 }
 
 /// covariance tile (p, q) := k(X*_p, X*_q) − V_pᵀV_q + G_pᵀG_q, and its mirror image.
 template <class T>
-void explain_covariance_tile(const Problem<T>& problem, Points<T> rows, Points<T> cols,
-                             MatrixView<const T> v_rows, MatrixView<const T> v_cols,
-                             MatrixView<const T> g_rows, MatrixView<const T> g_cols,
-                             MatrixView<T> tile, MatrixView<T> mirror) {
+Clipping explain_covariance_tile(const Problem<T>& problem, Points<T> rows, Points<T> cols,
+                                 MatrixView<const T> v_rows, MatrixView<const T> v_cols,
+                                 MatrixView<const T> g_rows, MatrixView<const T> g_cols,
+                                 MatrixView<T> tile, MatrixView<T> mirror) {
+    Clipping clipping;
     const bool diagonal = rows.first == cols.first;
     problem.kernel.evaluate(rows, cols, Pairing::same_set, diagonal ? Region::lower : Region::full,
                             tile);
     if (diagonal) {
+        std::vector<T> prior(static_cast<std::size_t>(tile.rows));
+        for (index_t r = 0; r < tile.rows; ++r) prior[r] = tile(r, r);
         blas::syrk(blas::Op::transpose, T(-1), v_rows, T(1), tile);
-        for (index_t r = 0; r < tile.rows; ++r) tile(r, r) = std::max(tile(r, r), T(0));
+        for (index_t r = 0; r < tile.rows; ++r)
+            tile(r, r) = static_cast<T>(clipping.clip(tile(r, r), prior[r]));
         blas::syrk(blas::Op::transpose, T(1), g_rows, T(1), tile);
     } else {
         blas::gemm(blas::Op::transpose, blas::Op::none, T(-1), v_rows, v_cols, T(1), tile);
         blas::gemm(blas::Op::transpose, blas::Op::none, T(1), g_rows, g_cols, T(1), tile);
     }
-    for (index_t c = 0; c < tile.cols; ++c)
-        for (index_t r = diagonal ? c + 1 : 0; r < tile.rows; ++r) mirror(c, r) = tile(r, c);
+    copy_transposed<T>(tile, diagonal ? Region::lower : Region::full, mirror);
+    return clipping;
 }
 
 }  // namespace
+
+Clipping total(const std::vector<Clipping>& blocks) {
+    Clipping sum;
+    for (const auto& block : blocks) {
+        sum.count += block.count;
+        sum.worst = std::max(sum.worst, block.worst);
+    }
+    return sum;
+}
 
 template <class T>
 void add_whitened_block(tasks::TaskGraph& graph, tasks::Rank rank, const Problem<T>& problem,
@@ -167,11 +198,11 @@ double prediction_flops(const Problem<T>& problem, index_t m, Prediction predict
 template <class T>
 VarianceWorkspace<T>::VarianceWorkspace(const Problem<T>& problem, index_t m,
                                         const tasks::TaskGraph& graph, index_t most_slots)
-    : n(problem.size()),
-      blocks(m, variance_block(m, graph.processors())),
+    : blocks(m, variance_block(m, graph.processors())),
       slots(std::clamp<index_t>(blocks.tiles(), 1, column_slots(graph, most_slots))),
-      v(slots * n * blocks.tile_size()),
+      v(problem.size(), slots * blocks.tile_size()),
       explained(m),
+      clipped(static_cast<std::size_t>(blocks.tiles())),
       trend(problem, m) {}
 
 template <class T>
@@ -194,7 +225,7 @@ template <class T>
 void add_predict_variance(tasks::TaskGraph& graph, const Problem<T>& problem,
                           const Conditioning<T>& conditioning,
                           const ConditioningOperands<T>& operands, TestPoints<T> test, T* mean,
-                          T* variance, const VarianceWorkspace<T>& workspace) {
+                          T* variance, VarianceWorkspace<T>& workspace) {
     const auto& blocks = workspace.blocks;
     const auto layout = problem.layout();
     const auto results = graph.new_handles(blocks.tiles());
@@ -222,8 +253,9 @@ void add_predict_variance(tasks::TaskGraph& graph, const Problem<T>& problem,
                       [v, i, explained] { add_squared_norms<T>(v.row(i), explained); });
         graph.add({"variance", layout.tiles(), q}, rank, {}, {results + q},
                   [&problem, points = block.points, explained, target = variance + first,
-                   g = workspace.trend.g_at(first, block.count())] {
-                      prior_minus_explained<T>(problem, points, explained, g, target);
+                   g = workspace.trend.g_at(first, block.count()),
+                   &clipped = workspace.clipped[static_cast<std::size_t>(q)]] {
+                      clipped = prior_minus_explained<T>(problem, points, explained, g, target);
                   });
     }
 }
@@ -232,8 +264,10 @@ template <class T>
 void add_predict_covariance(tasks::TaskGraph& graph, const Problem<T>& problem,
                             const Conditioning<T>& conditioning,
                             const ConditioningOperands<T>& operands, TestPoints<T> test, T* mean,
-                            T* covariance, const Buffer<T>& v, const TrendWorkspace<T>& trend) {
+                            T* covariance, const ColumnBuffer<T>& v, const TrendWorkspace<T>& trend,
+                            std::vector<Clipping>& clipped) {
     const TileLayout blocks(test.count(), variance_block(test.count(), graph.processors()));
+    clipped.assign(static_cast<std::size_t>(blocks.tiles()), {});
     const auto layout = problem.layout();
     const index_t n = problem.size();
     const index_t m = test.count();
@@ -244,8 +278,7 @@ void add_predict_covariance(tasks::TaskGraph& graph, const Problem<T>& problem,
     for (index_t q = 0; q < blocks.tiles(); ++q) {
         const index_t first = blocks.begin(q);
         const auto block = test.tile(blocks, q);
-        const MatrixView<T> column(v.data() + n * first, n, blocks.extent(q));
-        columns.emplace_back(graph, column, layout);
+        columns.emplace_back(graph, v.columns(first, blocks.extent(q)), layout);
         add_whitened_block(graph, first_rank + q, problem, conditioning, operands, block,
                            columns[q], trend, first, results + q, q,
                            mean + first * problem.outputs());
@@ -257,21 +290,23 @@ void add_predict_covariance(tasks::TaskGraph& graph, const Problem<T>& problem,
                 out.block(blocks.begin(p), blocks.begin(q), blocks.extent(p), blocks.extent(q));
             const auto mirror =
                 out.block(blocks.begin(q), blocks.begin(p), blocks.extent(q), blocks.extent(p));
-            graph.add({"covariance", p, q, p == q ? work::syrk(tile, n) : work::gemm(tile, n)},
-                      first_rank + p,
-                      AccessList()
-                          .rows(columns[p], {0, layout.tiles()})
-                          .rows(columns[q], {0, layout.tiles()})
-                          .add(results + p)
-                          .add(results + q),
-                      AccessList(),
-                      [&problem, rows = tile_points(test.points, blocks, p),
-                       cols = tile_points(test.points, blocks, q), vp = columns[p].values,
-                       vq = columns[q].values, gp = trend.g_at(blocks.begin(p), blocks.extent(p)),
-                       gq = trend.g_at(blocks.begin(q), blocks.extent(q)), tile, mirror] {
-                          explain_covariance_tile<T>(problem, rows, cols, vp, vq, gp, gq, tile,
-                                                     mirror);
-                      });
+            graph.add(
+                {"covariance", p, q, p == q ? work::syrk(tile, n) : work::gemm(tile, n)},
+                first_rank + p,
+                AccessList()
+                    .rows(columns[p], {0, layout.tiles()})
+                    .rows(columns[q], {0, layout.tiles()})
+                    .add(results + p)
+                    .add(results + q),
+                AccessList(),
+                [&problem, rows = tile_points(test.points, blocks, p),
+                 cols = tile_points(test.points, blocks, q), vp = columns[p].values,
+                 vq = columns[q].values, gp = trend.g_at(blocks.begin(p), blocks.extent(p)),
+                 gq = trend.g_at(blocks.begin(q), blocks.extent(q)), tile, mirror, p, q, &clipped] {
+                    const auto clipping = explain_covariance_tile<T>(problem, rows, cols, vp, vq,
+                                                                     gp, gq, tile, mirror);
+                    if (p == q) clipped[static_cast<std::size_t>(p)] = clipping;
+                });
         }
 }
 
@@ -286,11 +321,11 @@ void add_predict_covariance(tasks::TaskGraph& graph, const Problem<T>& problem,
                                    const ConditioningOperands<T>&, TestPoints<T>, T*);           \
     template void add_predict_variance(tasks::TaskGraph&, const Problem<T>&,                     \
                                        const Conditioning<T>&, const ConditioningOperands<T>&,   \
-                                       TestPoints<T>, T*, T*, const VarianceWorkspace<T>&);      \
+                                       TestPoints<T>, T*, T*, VarianceWorkspace<T>&);            \
     template void add_predict_covariance(tasks::TaskGraph&, const Problem<T>&,                   \
                                          const Conditioning<T>&, const ConditioningOperands<T>&, \
-                                         TestPoints<T>, T*, T*, const Buffer<T>&,                \
-                                         const TrendWorkspace<T>&);
+                                         TestPoints<T>, T*, T*, const ColumnBuffer<T>&,          \
+                                         const TrendWorkspace<T>&, std::vector<Clipping>&);
 GPRAT_INSTANTIATE(float)
 GPRAT_INSTANTIATE(double)
 #undef GPRAT_INSTANTIATE

@@ -12,12 +12,12 @@ namespace gprat::blas {
 
 void initialise() {
     // Not once and for all: tools that limit the threads of every BLAS may also raise them.
-    if (scipy_openblas_get_num_threads() != 1) scipy_openblas_set_num_threads(1);
+    if (openblas::get_num_threads() != 1) openblas::set_num_threads(1);
 }
 
 std::string name() {
-    std::string name = scipy_openblas_get_config();
-    if (packed::is_available()) name += ", packed AVX-512 products";
+    std::string name = openblas::get_config();
+    if (packed::is_available()) name += ", AVX-512 products in place";
     return name;
 }
 

@@ -70,7 +70,7 @@ std::unique_ptr<void, FreePages> allocate_pages(std::size_t bytes) {
     return {block.memory, FreePages{block.bytes}};
 }
 
-void FreePages::operator()(void* memory) const {
+void FreePages::operator()(void* memory) const noexcept {
     if (bytes == 0) return;
     if (is_mapping) {
         munmap(memory, bytes);

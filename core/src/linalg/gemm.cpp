@@ -1,6 +1,8 @@
 #include "gemm.hpp"
 
 #include <algorithm>
+#include <cstdint>
+#include <utility>
 
 #include "gemm_kernel.hpp"
 #include "gemm_packing.hpp"
@@ -47,11 +49,36 @@ Workspace<T> workspace(index_t left_size, index_t right_size) {
     return {memory.data(), memory.data() + left_size};
 }
 
-/// A packed operand, whose panels hold `depth` inner indices.
+/// An operand by panels, packed or as it is stored.
 template <class T>
-struct Panels {
-    const T* data;
-    index_t depth;
+class Panels {
+public:
+    /// Packed panels that hold `depth` inner indices.
+    static Panels packed(const T* data, index_t depth) { return {data, depth, 0}; }
+    /// An operand whose rows are adjacent where it is stored, `ld` entries from one inner index to
+    /// the next.
+    static Panels stored(const T* data, index_t ld) { return {data, 1, ld}; }
+
+    /// From row i and inner index p on, in the panel of `width` rows that begins there.
+    Panel<T> at(index_t i, index_t p, index_t width) const {
+        const index_t step = ld_ == 0 ? width : ld_;
+        return {data_ + i * stride_ + p * step, step};
+    }
+
+private:
+    Panels(const T* data, index_t stride, index_t ld) : data_(data), stride_(stride), ld_(ld) {}
+
+    const T* data_;
+    index_t stride_;
+    index_t ld_;
+};
+
+/// A right operand that is stored by columns.
+template <class T>
+struct StoredColumns {
+    MatrixView<const T> stored;
+
+    ColumnPanel<T> at(index_t j, index_t p, index_t) const { return {&stored(p, j), stored.ld}; }
 };
 
 /// Inner indices.
@@ -60,12 +87,53 @@ struct Range {
     index_t last;
 };
 
+/// The memory that is read next, to be asked for meanwhile: two blocks, one after the other.
+class Upcoming {
+public:
+    template <class T>
+    void add(const Operand<T>& block) {
+        const auto& stored = block.stored;
+        const bool is_one_run = stored.ld == stored.rows;
+        const index_t runs = is_one_run ? 1 : stored.cols;
+        const auto bytes = [](index_t entries) { return entries * index_t{sizeof(T)}; };
+        first_ = std::exchange(
+            second_, {reinterpret_cast<const char*>(stored.data),
+                      bytes(stored.rows) * (is_one_run ? stored.cols : 1), bytes(stored.ld), runs});
+    }
+
+    /// The share of a product over `depth` inner indices: of one run of memory, and if it is
+    /// shorter, what follows it.
+    Ahead take(index_t depth) {
+        if (first_.runs == 0) first_ = std::exchange(second_, {});
+        if (first_.runs == 0) return {reinterpret_cast<const char*>(this), 0};
+        const Ahead share{first_.begin + first_.asked, kLine};
+        first_.asked += depth / kIndicesPerLine * kLine;
+        if (first_.asked >= first_.length) {
+            first_.asked = 0;
+            first_.begin += first_.stride;
+            --first_.runs;
+        }
+        return share;
+    }
+
+private:
+    struct Runs {
+        const char* begin = nullptr;
+        index_t length = 0, stride = 0, runs = 0;
+        index_t asked = 0;  ///< of the run that begins at `begin`
+    };
+    static constexpr index_t kLine = 64;
+
+    Runs first_, second_;
+};
+
 /// C := β·C + α·A·B. Only the inner indices `inner(i, j)` contribute where the panels that begin
 /// at row i and column j meet. Of Region::lower, `diagonal` is the row of C where the diagonal
 /// enters.
-template <class T, class Inner>
-void multiply_panels(Panels<T> a, Panels<T> b, Inner inner, T alpha, T beta, MatrixView<T> c,
-                     Region region = Region::full, index_t diagonal = 0) {
+template <class T, class Right, class Inner>
+void multiply_panels(const Panels<T>& a, const Right& b, Inner inner, T alpha, T beta,
+                     MatrixView<T> c, Upcoming upcoming = {}, Region region = Region::full,
+                     index_t diagonal = 0) {
     for (index_t j = 0; j < c.cols; j += kColumns)
         for (index_t i = 0; i < c.rows; i += kRows<T>) {
             const index_t enters = region == Region::full ? -kColumns : diagonal + j - i;
@@ -76,13 +144,14 @@ void multiply_panels(Panels<T> a, Panels<T> b, Inner inner, T alpha, T beta, Mat
                                 enters};
                 const Range range = inner(i, j);
                 const index_t depth = range.last - range.first;
-                const T* left = a.data + i * a.depth + range.first * width;
-                const T* right = b.data + j * b.depth + range.first * kColumns;
+                const auto left = a.at(i, range.first, width);
+                const auto right = b.at(j, range.first, kColumns);
+                const auto ahead = upcoming.take(depth);
                 if (clip.rows == width && clip.columns == kColumns && enters + kColumns <= 1)
-                    update_block<T, V>(depth, left, right, alpha, beta, &c(i, j), c.ld);
+                    update_block<T, V>(depth, left, right, alpha, beta, &c(i, j), c.ld, ahead);
                 else
                     update_clipped_block<T, V>(depth, left, right, alpha, beta, &c(i, j), c.ld,
-                                               clip);
+                                               clip, ahead);
             });
         }
 }
@@ -152,7 +221,7 @@ void trmm_left(Op op, MatrixView<const T> l, MatrixView<T> b) {
         const auto columns = b.block(0, j, order, std::min(kGroup, b.cols - j));
         pack_right(Operand<T>{Op::none, columns}, packed.right, order);
         multiply_panels<T>(
-            {packed.left, order}, {packed.right, order},
+            Panels<T>::packed(packed.left, order), Panels<T>::packed(packed.right, order),
             [=](index_t i, index_t) { return inner_of_panel(half, i, kRows<T>, order); }, T(1),
             T(0), columns);
     }
@@ -169,7 +238,7 @@ void trmm_right(Op op, MatrixView<const T> l, MatrixView<T> b) {
         const auto rows = b.block(i, 0, std::min(kBlockRows<T>, b.rows - i), order);
         pack_left(Operand<T>{Op::none, rows}, packed.left, order);
         multiply_panels<T>(
-            {packed.left, order}, {packed.right, order},
+            Panels<T>::packed(packed.left, order), Panels<T>::packed(packed.right, order),
             [=](index_t, index_t j) { return inner_of_panel(half, j, kColumns, order); }, T(1),
             T(0), rows);
     }
@@ -189,12 +258,12 @@ void invert_diagonal(T* packed, index_t order, index_t panel_depth) {
     }
 }
 
-/// Solves X·M = α·X for a packed panel X, V registers high, and a packed triangle M of `order`.
+/// Solves X·M = α·X for a packed panel X, V registers high, and a packed triangle M of `order`,
+/// whose panels hold `size` inner indices.
 template <class T, int V>
-void solve_panel(Direction direction, Panels<T> m, index_t order, T alpha, T* x) {
+void solve_panel(Direction direction, const T* m, index_t size, index_t order, T alpha, T* x) {
     constexpr index_t width = V * Register<T>::lanes;
-    const index_t size = m.depth;
-    const auto triangle = [=](index_t j, index_t p) { return m.data + j * size + p * kColumns; };
+    const auto triangle = [=](index_t j, index_t p) { return m + j * size + p * kColumns; };
     if (direction == Direction::forward)
         for (index_t j = 0; j < size; j += kColumns)
             solve_block<T, V, Direction::forward>(j, x, triangle(j, 0), alpha, triangle(j, j),
@@ -230,7 +299,7 @@ void solve_from_right(Op op, T alpha, MatrixView<const T> l, Op op_b, MatrixView
                 T* x = packed.left + i * size;
                 std::fill(x + order * width, x + size * width, T(0));
                 solve_panel<T, V>(op == Op::none ? Direction::backward : Direction::forward,
-                                  {packed.right, size}, order, alpha, x);
+                                  packed.right, size, order, alpha, x);
                 unpack_panel<T, width>(x, op_b,
                                        op_b == Op::none ? block.block(i, 0, height, order)
                                                         : block.block(0, i, order, height));
@@ -251,37 +320,123 @@ bool is_available() {
 #endif
 }
 
+namespace {
+
+/// Whether a panel is spread over the sets of a cache where it is stored.
 template <class T>
-void gemm(Op op_a, Op op_b, T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta,
-          MatrixView<T> c, Region region) {
-    const Operand<T> left{op_a, a}, right{op_b, b};
-    const index_t inner = left.cols();
-    const index_t depth_step = balanced_part(inner, kInner, 8);
-    const index_t row_step = balanced_part(c.rows, kBlockRows<T>, kRows<T>);
-    const index_t column_step = balanced_part(c.cols, kBlockColumns, kGroup);
-    const auto packed = workspace<T>(row_step * depth_step, column_step * depth_step);
-    for (index_t jc = 0; jc < c.cols; jc += column_step) {
-        const index_t columns = std::min(column_step, c.cols - jc);
-        const index_t first_row = region == Region::full ? 0 : jc / row_step * row_step;
-        for (index_t pc = 0; pc < inner; pc += depth_step) {
-            const index_t depth = std::min(depth_step, inner - pc);
-            const T beta_now = pc == 0 ? beta : T(1);
-            for (index_t ic = first_row; ic < c.rows; ic += row_step) {
-                const index_t rows = std::min(row_step, c.rows - ic);
-                pack_left(left.block(ic, pc, rows, depth), packed.left, depth);
-                for (index_t j = 0; j < columns; j += kGroup) {
-                    const index_t group = std::min(kGroup, columns - j);
-                    T* panels = packed.right + j * depth;
-                    if (ic == first_row)
-                        pack_right(right.block(pc, jc + j, depth, group), panels, depth);
+bool is_spread(const MatrixView<const T>& stored) {
+    constexpr index_t crowded = 1024 / sizeof(T);
+    return stored.ld % crowded != 0;
+}
+
+/// Whether the kernel can read this operand's panels of `unit` rows where they are stored: whole
+/// ones, at the beginning of lines.
+template <class T>
+bool can_stay_by_rows(const Operand<T>& a, index_t unit) {
+    constexpr std::uintptr_t line = 64;
+    const auto step = static_cast<std::uintptr_t>(a.stored.ld) * sizeof(T);
+    const auto begin = reinterpret_cast<std::uintptr_t>(a.stored.data);
+    return !a.is_transposed() && a.rows() % unit == 0 && begin % line == 0 && step % line == 0 &&
+           is_spread(a.stored);
+}
+
+/// Where the right operand of a product is read.
+enum class Place { packed, by_rows, by_columns };
+
+template <class T>
+Place place_of_right(const Operand<T>& b) {
+    if (can_stay_by_rows(b.transposed(), kColumns)) return Place::by_rows;
+    const bool by_columns = !b.is_transposed() && b.cols() % kColumns == 0 && is_spread(b.stored);
+    return by_columns ? Place::by_columns : Place::packed;
+}
+
+/// C := β·C + α·A·B, block by block.
+template <class T>
+class Product {
+public:
+    Product(const Operand<T>& a, const Operand<T>& b, T alpha, T beta, MatrixView<T> c,
+            Region region)
+        : a_(a), b_(b), alpha_(alpha), beta_(beta), c_(c), region_(region) {}
+
+    void run() const {
+        for (index_t j = 0; j < c_.cols; j += column_step_)
+            for (index_t p = 0; p < a_.cols(); p += depth_step_)
+                add(j, std::min(column_step_, c_.cols - j), p,
+                    std::min(depth_step_, a_.cols() - p));
+    }
+
+private:
+    /// Adds inner indices [p, p + depth) to columns [j, j + columns) of C.
+    void add(index_t j, index_t columns, index_t p, index_t depth) const {
+        const index_t first_row = region_ == Region::full ? 0 : j / row_step_ * row_step_;
+        const index_t group = b_place_ == Place::by_rows ? columns : kGroup;
+        for (index_t i = first_row; i < c_.rows; i += row_step_) {
+            const index_t rows = std::min(row_step_, c_.rows - i);
+            const auto left = panels_of_a(i, rows, p, depth);
+            for (index_t g = 0; g < columns; g += group) {
+                const index_t width = std::min(group, columns - g), rest = columns - g - width;
+                const auto b = b_.block(p, j + g, depth, width);
+                T* const packed = packed_.right + g * depth;
+                if (b_place_ == Place::packed && i == first_row) pack_right(b, packed, depth);
+                Upcoming upcoming;
+                if (i == first_row && rest > 0)
+                    upcoming.add(b_.block(p, j + g + width, depth, std::min(group, rest)));
+                else if (i + rows == c_.rows)
+                    add_next(upcoming, j, columns, p + depth);
+                with_right(b, packed, [&](const auto& right) {
                     multiply_panels<T>(
-                        {packed.left, depth}, {panels, depth},
-                        [=](index_t, index_t) { return Range{0, depth}; }, alpha, beta_now,
-                        c.block(ic, jc + j, rows, group), region, jc + j - ic);
-                }
+                        left, right, [=](index_t, index_t) { return Range{0, depth}; }, alpha_,
+                        p == 0 ? beta_ : T(1), c_.block(i, j + g, rows, width), upcoming, region_,
+                        j + g - i);
+                });
             }
         }
     }
+
+    Panels<T> panels_of_a(index_t i, index_t rows, index_t p, index_t depth) const {
+        const auto block = a_.block(i, p, rows, depth);
+        if (a_stays_) return Panels<T>::stored(block.stored.data, block.stored.ld);
+        pack_left(block, packed_.left, depth);
+        return Panels<T>::packed(packed_.left, depth);
+    }
+
+    /// Calls f with the panels of a block of B.
+    template <class F>
+    void with_right(const Operand<T>& block, const T* packed, F&& f) const {
+        if (b_place_ == Place::by_columns)
+            f(StoredColumns<T>{block.stored});
+        else if (b_place_ == Place::by_rows)
+            f(Panels<T>::stored(block.stored.data, block.stored.ld));
+        else
+            f(Panels<T>::packed(packed, block.rows()));
+    }
+
+    void add_next(Upcoming& upcoming, index_t j, index_t columns, index_t p) const {
+        const index_t depth = std::min(depth_step_, a_.cols() - p);
+        if (depth <= 0) return;
+        upcoming.add(a_.block(0, p, c_.rows, depth));
+        upcoming.add(b_.block(p, j, depth, columns));
+    }
+
+    Operand<T> a_, b_;
+    T alpha_, beta_;
+    MatrixView<T> c_;
+    Region region_;
+    bool a_stays_ = can_stay_by_rows(a_, Register<T>::lanes);
+    Place b_place_ = place_of_right(b_);
+    index_t depth_step_ = balanced_part(a_.cols(), kInner, 8);
+    index_t row_step_ = balanced_part(c_.rows, kBlockRows<T>, kRows<T>);
+    index_t column_step_ = balanced_part(c_.cols, kBlockColumns, kGroup);
+    Workspace<T> packed_ = workspace<T>(a_stays_ ? 0 : row_step_ * depth_step_,
+                                        b_place_ == Place::packed ? column_step_ * depth_step_ : 0);
+};
+
+}  // namespace
+
+template <class T>
+void gemm(Op op_a, Op op_b, T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta,
+          MatrixView<T> c, Region region) {
+    Product<T>({op_a, a}, {op_b, b}, alpha, beta, c, region).run();
 }
 
 template <class T>

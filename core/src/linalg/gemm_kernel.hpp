@@ -36,24 +36,71 @@ struct Accumulator {
     typename Register<T>::aligned_type column[kColumns][V];
 };
 
-/// Returns A·B for a panel of A, V registers high, and a panel of B.
-template <class T, int V>
-GPRAT_AVX512_INLINE Accumulator<T, V> multiply(index_t depth, const T* a, const T* b) {
+/// A panel of an operand, whose entries of one inner index are adjacent, `step` from those of the
+/// next. Packed panels have their width as step; others are read where they are stored.
+template <class T>
+struct Panel {
+    const T* data;
+    index_t step;
+
+    GPRAT_AVX512_INLINE const T& operator[](index_t j) const { return data[j]; }
+    GPRAT_AVX512_INLINE void advance() { data += step; }
+};
+
+/// A panel of a right operand that is stored by columns, `ld` apart.
+template <class T>
+struct ColumnPanel {
+    const T* data;
+    index_t ld;
+
+    GPRAT_AVX512_INLINE const T& operator[](index_t j) const { return data[j * ld]; }
+    GPRAT_AVX512_INLINE void advance() { ++data; }
+};
+
+/// Lines of memory to ask for while a product is computed, one every few inner indices, so that
+/// what comes next has arrived by then. A step of zero asks for one line again and again, which
+/// costs nothing.
+struct Ahead {
+    const char* line;
+    index_t step;
+};
+inline constexpr index_t kIndicesPerLine = 4;
+
+/// Adds A·B for the next inner index of a panel of A, V registers high, and a panel of B.
+template <class T, int V, class Right>
+GPRAT_AVX512_INLINE void add_product(Accumulator<T, V>& sum, Panel<T>& a, Right& b) {
     using Vector = typename Register<T>::aligned_type;
-    constexpr index_t lanes = Register<T>::lanes;
-    Accumulator<T, V> sum{};
-#pragma GCC unroll 4
-    for (index_t p = 0; p < depth; ++p) {
-        Vector left[V];
+    Vector left[V];
 #pragma GCC unroll 3
-        for (int v = 0; v < V; ++v) left[v] = *reinterpret_cast<const Vector*>(a + v * lanes);
+    for (int v = 0; v < V; ++v)
+        left[v] = *reinterpret_cast<const Vector*>(a.data + v * Register<T>::lanes);
 #pragma GCC unroll 8
-        for (int j = 0; j < kColumns; ++j)
+    for (int j = 0; j < kColumns; ++j)
 #pragma GCC unroll 3
-            for (int v = 0; v < V; ++v) sum.column[j][v] += left[v] * b[j];
-        a += V * lanes;
-        b += kColumns;
+        for (int v = 0; v < V; ++v) sum.column[j][v] += left[v] * b[j];
+    a.advance();
+    b.advance();
+}
+
+/// The same for the next `depth` inner indices.
+template <class T, int V, class Right>
+GPRAT_AVX512_INLINE void add_products(Accumulator<T, V>& sum, index_t depth, Panel<T>& a, Right& b,
+                                      Ahead& ahead) {
+    index_t p = 0;
+    for (; p + kIndicesPerLine <= depth; p += kIndicesPerLine) {
+        __builtin_prefetch(ahead.line, 0, 2);
+        ahead.line += ahead.step;
+#pragma GCC unroll 4
+        for (index_t q = 0; q < kIndicesPerLine; ++q) add_product(sum, a, b);
     }
+    for (; p < depth; ++p) add_product(sum, a, b);
+}
+
+/// Returns A·B for a panel of A, V registers high, and a panel of B.
+template <class T, int V, class Right>
+GPRAT_AVX512_INLINE Accumulator<T, V> multiply(index_t depth, Panel<T> a, Right b, Ahead ahead) {
+    Accumulator<T, V> sum{};
+    add_products(sum, depth, a, b, ahead);
     return sum;
 }
 
@@ -66,11 +113,16 @@ struct Clip {
 };
 
 /// C := β·C + α·A·B for one pair of panels and a whole block of C.
-template <class T, int V>
-GPRAT_AVX512 void update_block(index_t depth, const T* a, const T* b, T alpha, T beta, T* c,
-                               index_t ld) {
+template <class T, int V, class Right>
+GPRAT_AVX512 void update_block(index_t depth, Panel<T> a, Right b, T alpha, T beta, T* c,
+                               index_t ld, Ahead ahead) {
     using Vector = typename Register<T>::type;
     constexpr index_t lanes = Register<T>::lanes;
+    Accumulator<T, V> sum{};
+    // The block of C is asked for shortly before it is needed: earlier, the panels would drive it
+    // out of the first-level cache again.
+    const index_t last = std::min<index_t>(depth, 48);
+    add_products(sum, depth - last, a, b, ahead);
 #pragma GCC unroll 8
     for (int j = 0; j < kColumns; ++j)
 #pragma GCC unroll 3
@@ -78,7 +130,7 @@ GPRAT_AVX512 void update_block(index_t depth, const T* a, const T* b, T alpha, T
     // Makes the compiler forget these addresses: kept for the write-back, they would take
     // registers from the product.
     asm("" : "+r"(c));
-    const auto sum = multiply<T, V>(depth, a, b);
+    add_products(sum, last, a, b, ahead);
 #pragma GCC unroll 8
     for (int j = 0; j < kColumns; ++j)
 #pragma GCC unroll 3
@@ -92,12 +144,12 @@ GPRAT_AVX512 void update_block(index_t depth, const T* a, const T* b, T alpha, T
 }
 
 /// The same at an edge of C or across its diagonal.
-template <class T, int V>
-GPRAT_AVX512 void update_clipped_block(index_t depth, const T* a, const T* b, T alpha, T beta, T* c,
-                                       index_t ld, Clip clip) {
+template <class T, int V, class Right>
+GPRAT_AVX512 void update_clipped_block(index_t depth, Panel<T> a, Right b, T alpha, T beta, T* c,
+                                       index_t ld, Clip clip, Ahead ahead) {
     constexpr index_t height = V * Register<T>::lanes;
     alignas(64) T product[height * kColumns];
-    *reinterpret_cast<Accumulator<T, V>*>(product) = multiply<T, V>(depth, a, b);
+    *reinterpret_cast<Accumulator<T, V>*>(product) = multiply<T, V>(depth, a, b, ahead);
     for (index_t j = 0; j < clip.columns; ++j)
         for (index_t i = std::max<index_t>(j + clip.diagonal, 0); i < clip.rows; ++i) {
             const T added = alpha * product[i + j * height];
@@ -113,7 +165,9 @@ enum class Direction { forward, backward };
 template <class T, int V, Direction direction>
 GPRAT_AVX512 void solve_block(index_t depth, const T* a, const T* b, T alpha, const T* d, T* x) {
     using Vector = typename Register<T>::aligned_type;
-    auto solution = multiply<T, V>(depth, a, b);
+    const Ahead nothing{reinterpret_cast<const char*>(b), 0};
+    auto solution =
+        multiply<T, V>(depth, Panel<T>{a, V * Register<T>::lanes}, Panel<T>{b, kColumns}, nothing);
     auto* entries = reinterpret_cast<Vector*>(x);
 #pragma GCC unroll 8
     for (int step = 0; step < kColumns; ++step) {

@@ -5,38 +5,62 @@
 
 #include "gprat/linalg/blas.hpp"
 
-// The symbols of the PyPI package scipy-openblas32: Fortran's interface with 32-bit integers.
+// Fortran's interface with 32-bit integers. In the PyPI package scipy-openblas32 symbols have a
+// prefix.
+#ifdef GPRAT_SYSTEM_OPENBLAS
+#define GPRAT_SYMBOL(name) name
+#else
+#define GPRAT_SYMBOL(name) scipy_##name
+#endif
+
 extern "C" {
-int scipy_openblas_get_num_threads();
-void scipy_openblas_set_num_threads(int);
-char* scipy_openblas_get_config(void);
+int GPRAT_SYMBOL(openblas_get_num_threads)();
+void GPRAT_SYMBOL(openblas_set_num_threads)(int);
+char* GPRAT_SYMBOL(openblas_get_config)(void);
 
 #define GPRAT_DECLARE(T, letter)                                                                   \
-    void scipy_##letter##gemm_(const char*, const char*, const int*, const int*, const int*,       \
-                               const T*, const T*, const int*, const T*, const int*, const T*, T*, \
-                               const int*);                                                        \
-    void scipy_##letter##gemv_(const char*, const int*, const int*, const T*, const T*,            \
-                               const int*, const T*, const int*, const T*, T*, const int*);        \
-    void scipy_##letter##syrk_(const char*, const char*, const int*, const int*, const T*,         \
-                               const T*, const int*, const T*, T*, const int*);                    \
-    void scipy_##letter##trmm_(const char*, const char*, const char*, const char*, const int*,     \
-                               const int*, const T*, const T*, const int*, T*, const int*);        \
-    void scipy_##letter##trsm_(const char*, const char*, const char*, const char*, const int*,     \
-                               const int*, const T*, const T*, const int*, T*, const int*);        \
-    void scipy_##letter##trsv_(const char*, const char*, const char*, const int*, const T*,        \
-                               const int*, T*, const int*);                                        \
-    void scipy_##letter##potrf_(const char*, const int*, T*, const int*, int*);                    \
-    void scipy_##letter##trtri_(const char*, const char*, const int*, T*, const int*, int*);       \
-    void scipy_##letter##lauum_(const char*, const int*, T*, const int*, int*);                    \
-    void scipy_##letter##geqrf_(const int*, const int*, T*, const int*, T*, T*, const int*, int*); \
-    void scipy_##letter##orgqr_(const int*, const int*, const int*, T*, const int*, const T*, T*,  \
-                                const int*, int*);                                                 \
-    void scipy_##letter##tplqt_(const int*, const int*, const int*, const int*, T*, const int*,    \
-                                T*, const int*, T*, const int*, T*, int*);
+    void GPRAT_SYMBOL(letter##gemm_)(const char*, const char*, const int*, const int*, const int*, \
+                                     const T*, const T*, const int*, const T*, const int*,         \
+                                     const T*, T*, const int*);                                    \
+    void GPRAT_SYMBOL(letter##gemv_)(const char*, const int*, const int*, const T*, const T*,      \
+                                     const int*, const T*, const int*, const T*, T*, const int*);  \
+    void GPRAT_SYMBOL(letter##syrk_)(const char*, const char*, const int*, const int*, const T*,   \
+                                     const T*, const int*, const T*, T*, const int*);              \
+    void GPRAT_SYMBOL(letter##trmm_)(const char*, const char*, const char*, const char*,           \
+                                     const int*, const int*, const T*, const T*, const int*, T*,   \
+                                     const int*);                                                  \
+    void GPRAT_SYMBOL(letter##trsm_)(const char*, const char*, const char*, const char*,           \
+                                     const int*, const int*, const T*, const T*, const int*, T*,   \
+                                     const int*);                                                  \
+    void GPRAT_SYMBOL(letter##trsv_)(const char*, const char*, const char*, const int*, const T*,  \
+                                     const int*, T*, const int*);                                  \
+    void GPRAT_SYMBOL(letter##potrf_)(const char*, const int*, T*, const int*, int*);              \
+    void GPRAT_SYMBOL(letter##trtri_)(const char*, const char*, const int*, T*, const int*, int*); \
+    void GPRAT_SYMBOL(letter##lauum_)(const char*, const int*, T*, const int*, int*);              \
+    void GPRAT_SYMBOL(letter##geqrf_)(const int*, const int*, T*, const int*, T*, T*, const int*,  \
+                                      int*);                                                       \
+    void GPRAT_SYMBOL(letter##orgqr_)(const int*, const int*, const int*, T*, const int*,          \
+                                      const T*, T*, const int*, int*);                             \
+    void GPRAT_SYMBOL(letter##tplqt_)(const int*, const int*, const int*, const int*, T*,          \
+                                      const int*, T*, const int*, T*, const int*, T*, int*);
 GPRAT_DECLARE(float, s)
 GPRAT_DECLARE(double, d)
 #undef GPRAT_DECLARE
 }
+
+namespace gprat::openblas {
+
+inline int get_num_threads() {
+    return GPRAT_SYMBOL(openblas_get_num_threads)();
+}
+inline void set_num_threads(int threads) {
+    GPRAT_SYMBOL(openblas_set_num_threads)(threads);
+}
+inline const char* get_config() {
+    return GPRAT_SYMBOL(openblas_get_config)();
+}
+
+}  // namespace gprat::openblas
 
 /// OpenBLAS in terms of views; meanings are those of `gprat::blas`, and no operand may be empty.
 namespace gprat::openblas {
@@ -47,25 +71,26 @@ using blas::Side;
 template <class T>
 struct Fortran;
 
-#define GPRAT_BIND(T, letter)                                  \
-    template <>                                                \
-    struct Fortran<T> {                                        \
-        static constexpr auto* gemm = scipy_##letter##gemm_;   \
-        static constexpr auto* gemv = scipy_##letter##gemv_;   \
-        static constexpr auto* syrk = scipy_##letter##syrk_;   \
-        static constexpr auto* trmm = scipy_##letter##trmm_;   \
-        static constexpr auto* trsm = scipy_##letter##trsm_;   \
-        static constexpr auto* trsv = scipy_##letter##trsv_;   \
-        static constexpr auto* potrf = scipy_##letter##potrf_; \
-        static constexpr auto* trtri = scipy_##letter##trtri_; \
-        static constexpr auto* lauum = scipy_##letter##lauum_; \
-        static constexpr auto* geqrf = scipy_##letter##geqrf_; \
-        static constexpr auto* orgqr = scipy_##letter##orgqr_; \
-        static constexpr auto* tplqt = scipy_##letter##tplqt_; \
+#define GPRAT_BIND(T, letter)                                        \
+    template <>                                                      \
+    struct Fortran<T> {                                              \
+        static constexpr auto* gemm = GPRAT_SYMBOL(letter##gemm_);   \
+        static constexpr auto* gemv = GPRAT_SYMBOL(letter##gemv_);   \
+        static constexpr auto* syrk = GPRAT_SYMBOL(letter##syrk_);   \
+        static constexpr auto* trmm = GPRAT_SYMBOL(letter##trmm_);   \
+        static constexpr auto* trsm = GPRAT_SYMBOL(letter##trsm_);   \
+        static constexpr auto* trsv = GPRAT_SYMBOL(letter##trsv_);   \
+        static constexpr auto* potrf = GPRAT_SYMBOL(letter##potrf_); \
+        static constexpr auto* trtri = GPRAT_SYMBOL(letter##trtri_); \
+        static constexpr auto* lauum = GPRAT_SYMBOL(letter##lauum_); \
+        static constexpr auto* geqrf = GPRAT_SYMBOL(letter##geqrf_); \
+        static constexpr auto* orgqr = GPRAT_SYMBOL(letter##orgqr_); \
+        static constexpr auto* tplqt = GPRAT_SYMBOL(letter##tplqt_); \
     };
 GPRAT_BIND(float, s)
 GPRAT_BIND(double, d)
 #undef GPRAT_BIND
+#undef GPRAT_SYMBOL
 
 constexpr char letter(Op op) {
     return op == Op::none ? 'N' : 'T';

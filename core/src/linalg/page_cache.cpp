@@ -1,16 +1,31 @@
 #include "gprat/linalg/page_cache.hpp"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 
 namespace gprat {
 
+namespace {
+
+std::size_t physical_memory() {
+    return static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) *
+           static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+}
+
+}  // namespace
+
 // Never destroyed: buffers of other static objects may outlive it.
 PageCache& PageCache::instance() {
     static auto* cache = new PageCache;
     return *cache;
+}
+
+// Room for all that can be kept: giving memory back must not need any.
+PageCache::PageCache() : most_bytes_(physical_memory() / 8) {
+    blocks_.reserve(kMostBlocks);
 }
 
 // Who finds the cache locked does without it: it's never worth a wait, and in a forked child the
@@ -32,9 +47,9 @@ PageCache::Block PageCache::take(std::size_t bytes) {
     return block;
 }
 
-void PageCache::give(Block block) {
+void PageCache::give(Block block) noexcept {
     const std::unique_lock lock(mutex_, std::try_to_lock);
-    if (!lock.owns_lock() || bytes_ + block.bytes > kMostBytes) {
+    if (!lock.owns_lock() || blocks_.size() == kMostBlocks || bytes_ + block.bytes > most_bytes_) {
         std::free(block.memory);
         return;
     }

@@ -28,7 +28,19 @@ ReadyQueue::ReadyQueue(int workers)
     : count_(static_cast<std::size_t>(std::max(1, workers))),
       heaps_(std::make_unique<Heap[]>(count_)) {}
 
-void ReadyQueue::push(TaskGraph::Task* task, std::size_t worker) {
+// All tasks may come to lie in one heap.
+void ReadyQueue::reserve(std::size_t tasks) {
+    constexpr std::size_t kLeast = 64;
+    if (tasks <= room_) return;
+    const std::size_t room = std::max({tasks, 2 * room_, kLeast});
+    for (std::size_t i = 0; i < count_; ++i) {
+        const std::lock_guard lock(heaps_[i].mutex);
+        heaps_[i].tasks.reserve(room);
+    }
+    room_ = room;
+}
+
+void ReadyQueue::push(TaskGraph::Task* task, std::size_t worker) noexcept {
     Heap& heap = heaps_[worker % count_];
     const std::lock_guard lock(heap.mutex);
     heap.tasks.push_back(task);

@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <new>
 #include <thread>
 
 #include "gprat/error.hpp"
@@ -66,10 +67,10 @@ struct TaskGraph::Scheduler {
     WorkDone total_work_done() const;
 
     // Any thread.
-    void make_ready(Task* task, std::size_t worker);
-    void work();
-    bool finish(Task* task, RunId run, std::size_t worker);
-    RunId execute(const TaskLabel& label, RunId released_by, int worker,
+    bool make_ready(Task* task, std::size_t worker) noexcept;
+    void work(std::size_t worker);
+    index_t finish(Task* task, RunId run, std::size_t worker);
+    RunId execute(const TaskLabel& label, index_t sequence, RunId released_by, int worker,
                   const std::function<void()>& body);
     void fail(std::exception_ptr error);
 
@@ -135,19 +136,32 @@ void TaskGraph::run_inline(const TaskLabel& label, const std::function<void()>& 
     auto& scheduler = *scheduler_;
     if (Clock::now() >= scheduler.next_poll) scheduler.poll();
     scheduler.wait_inline_while_suspended();
-    scheduler.last_inline = scheduler.execute(label, scheduler.last_inline, 0, function);
+    scheduler.last_inline =
+        scheduler.execute(label, scheduler.added++, scheduler.last_inline, 0, function);
 }
 
 void TaskGraph::submit(std::unique_ptr<Task> task, std::span<const Handle> reads,
                        std::span<const Handle> writes) {
     auto& scheduler = *scheduler_;
     scheduler.throttle();
+    scheduler.ready.reserve(static_cast<std::size_t>(scheduler.outstanding.load()) + 1);
     task->sequence = scheduler.added++;
-    scheduler.connect(*task, reads, writes);
+    if (scheduler.observer)
+        scheduler.observer->task_added(scheduler.graph, task->sequence, task->label, reads, writes);
     scheduler.outstanding.fetch_add(1, std::memory_order_relaxed);
     Task* added = task.release();
-    if (added->pending.fetch_sub(1, std::memory_order_acq_rel) == 1)
-        scheduler.make_ready(added, static_cast<std::size_t>(added->sequence));
+    try {
+        scheduler.connect(*added, reads, writes);
+    } catch (...) {
+        // Others may lead to it by now: it stays, and is skipped.
+        scheduler.fail(std::current_exception());
+    }
+    if (added->pending.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+    const auto worker = static_cast<std::size_t>(added->sequence);
+    if (scheduler.make_ready(added, worker)) return;
+    // Nobody comes for it. The graph being cancelled, this thread may pass for a worker.
+    scheduler.fail(std::make_exception_ptr(std::bad_alloc()));
+    scheduler.work(worker);
 }
 
 void TaskGraph::run() {
@@ -221,30 +235,42 @@ WorkDone TaskGraph::Scheduler::total_work_done() const {
     return total;
 }
 
-void TaskGraph::Scheduler::make_ready(Task* task, std::size_t worker) {
+/// Asks a worker to come for it. False if there's no memory for that: the caller owes the visit,
+/// and counts as an active worker.
+bool TaskGraph::Scheduler::make_ready(Task* task, std::size_t worker) noexcept {
     ready.push(task, worker);
     active_workers.fetch_add(1, std::memory_order_relaxed);
-    arena->enqueue([](void* self) { static_cast<Scheduler*>(self)->work(); }, this);
+    try {
+        arena->enqueue(
+            [](void* self) {
+                const int visitor = WorkerPool::Arena::current_worker();
+                static_cast<Scheduler*>(self)->work(static_cast<std::size_t>(visitor));
+            },
+            this);
+    } catch (...) {
+        return false;
+    }
+    return true;
 }
 
-/// One visit of a worker: takes the most urgent task, and goes on as long as the task that it ends
-/// makes another one ready. Each visit stands for exactly one ready task, so `pop` always finds.
-void TaskGraph::Scheduler::work() {
-    const auto worker = static_cast<std::size_t>(WorkerPool::Arena::current_worker());
-    bool has_next = true;
-    while (has_next) {
+/// One visit of a worker: takes the most urgent task, and goes on as long as tasks that it ends
+/// leave others to it. Each visit stands for exactly one ready task, and each that is left for one
+/// more, so `pop` always finds.
+void TaskGraph::Scheduler::work(std::size_t worker) {
+    for (index_t due = 1; due > 0; --due) {
         Task* task = ready.pop(worker);
-        const RunId run = execute(task->label, task->released_by, static_cast<int>(worker),
-                                  [task] { task->execute(); });
-        has_next = finish(task, run, worker);
+        const RunId run = execute(task->label, task->sequence, task->released_by,
+                                  static_cast<int>(worker), [task] { task->execute(); });
+        due += finish(task, run, worker);
     }
     // The last act of a visit: afterwards the graph may be gone.
     active_workers.fetch_sub(1, std::memory_order_release);
 }
 
-/// Releases the successors; true if one of them is ready and left for this worker.
-bool TaskGraph::Scheduler::finish(Task* task, RunId run, std::size_t worker) {
-    bool has_next = false;
+/// Releases the successors. The first of them that is ready is left for this worker, and so are
+/// those that nobody else can be asked to come for: returns their number.
+index_t TaskGraph::Scheduler::finish(Task* task, RunId run, std::size_t worker) {
+    index_t left = 0;
     auto* edge = task->successors.exchange(Task::closed(), std::memory_order_acq_rel);
     while (edge != nullptr) {
         // The edge lives in the successor, which may be gone once it has been released.
@@ -252,11 +278,13 @@ bool TaskGraph::Scheduler::finish(Task* task, RunId run, std::size_t worker) {
         Task* const successor = edge->successor;
         if (successor->pending.fetch_sub(1, std::memory_order_acq_rel) == 1) {
             successor->released_by = run;
-            if (has_next) {
-                make_ready(successor, worker);
-            } else {
+            if (left == 0) {
                 ready.push(successor, worker);
-                has_next = true;
+                left = 1;
+            } else if (!make_ready(successor, worker)) {
+                // A visit within this one.
+                active_workers.fetch_sub(1, std::memory_order_relaxed);
+                ++left;
             }
         }
         edge = next;
@@ -266,14 +294,14 @@ bool TaskGraph::Scheduler::finish(Task* task, RunId run, std::size_t worker) {
         const std::lock_guard lock(mutex);
         progress.notify_all();
     }
-    return has_next;
+    return left;
 }
 
-RunId TaskGraph::Scheduler::execute(const TaskLabel& label, RunId released_by, int worker,
-                                    const std::function<void()>& body) {
+RunId TaskGraph::Scheduler::execute(const TaskLabel& label, index_t sequence, RunId released_by,
+                                    int worker, const std::function<void()>& body) {
     Runtime::instance().wait_while_suspended(cancelled);
     if (cancelled.load(std::memory_order_acquire)) return kNoRun;
-    TaskRun run{label, graph, worker, released_by};
+    TaskRun run{label, graph, sequence, worker, released_by};
     if (observer) observer->task_started(run);
     ++tasks_on_this_thread;
     try {

@@ -15,7 +15,8 @@ from typing import Any
 
 from gprat import runtime
 from gprat._core import calibration as _core
-from gprat._files import write_atomically
+from gprat._files import read_regular, write_atomically
+from gprat._json import parse_json
 from gprat.calibration.table import Calibration, DamagedError, Identity
 from gprat.exceptions import CacheWarning
 
@@ -27,7 +28,9 @@ _FOLDER_VARIABLE = "GPRAT_CACHE_DIR"
 _SWITCH_VARIABLE = "GPRAT_CALIBRATE"
 
 # What reading a file raises that does not hold a calibration.
-_DAMAGES = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+_DAMAGES = (ValueError, KeyError, TypeError, AttributeError, OverflowError)
+# Choices for a hundred thousand sizes take less.
+_LARGEST_FILE = 1 << 22
 
 
 class Entry:
@@ -128,7 +131,7 @@ def find_entry(identity: Identity) -> Entry | None:
     """Return what is kept for a machine: from memory, or else from the file."""
     path = path_for(identity)
     if path not in _entries:
-        _entries[path] = _read(path, identity)
+        _entries[path] = read_entry(path, identity)
     return _entries[path]
 
 
@@ -152,7 +155,8 @@ def this_machine(dtype: str) -> Identity:
     return Identity(_processor(), runtime.processors(), _blas(), dtype)
 
 
-def _read(path: Path, identity: Identity) -> Entry | None:
+def read_entry(path: Path, identity: Identity) -> Entry | None:
+    """Return what a file holds; None if it is damaged, of another machine, or not there."""
     try:
         return _load(path, identity)
     except OSError:
@@ -169,7 +173,7 @@ def _read(path: Path, identity: Identity) -> Entry | None:
 
 def _load(path: Path, identity: Identity) -> Entry | None:
     """Return what a file holds, None if another version of gprat wrote it."""
-    plain = json.loads(path.read_bytes())
+    plain = parse_json(read_regular(path, _LARGEST_FILE))
     if plain["format"] != FORMAT:
         return None
     calibration = Calibration.from_plain(plain["calibration"])

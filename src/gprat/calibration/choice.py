@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 
-from gprat import runtime
+from gprat import _core, runtime
 from gprat.calibration import cache
 from gprat.calibration.machine import CalibratedMachine
 from gprat.calibration.measuring import calibrate
@@ -15,8 +15,6 @@ from gprat.simulation.tasks import record_tasks
 
 __all__ = ["best_tile_size", "choose_tile_size", "is_worthwhile", "obtain"]
 
-_SMALLEST, _LARGEST = 120, 1008
-_MULTIPLE = 24
 # Numbers of training points within so much of each other share a choice.
 _ROUNDING = 1.04
 _LARGEST_SIMULATED = 20_000
@@ -144,15 +142,15 @@ def is_worthwhile(n: int, processors: int) -> bool:
 def _candidates(n: int, usual: int) -> list[int]:
     """Return tile sizes, each for another number of tiles a side."""
     tiles = -(-n // usual)
-    fewest = max(-(-n // _LARGEST), int(tiles / _SPREAD), 1)
-    most = max(min(-(-n // _SMALLEST), math.ceil(tiles * _SPREAD)), fewest)
-    sizes, count = [], fewest
-    while count <= most:
-        sizes.append(_side(n, count))
+    fewest = max(-(-n // _core.tiles.LARGEST), int(tiles / _SPREAD), 1)
+    most = max(min(-(-n // _core.tiles.SMALLEST), math.ceil(tiles * _SPREAD)), fewest)
+    counts, count = {tiles, most}, fewest
+    while count < most:
+        counts.add(count)
         count = max(count + 1, round(count * _STEP))
-    return sorted(set(sizes))
+    return sorted({_side(n, count) for count in counts})
 
 
 def _side(n: int, tiles: int) -> int:
     """Return the side of so many tiles of nearly the same size, a multiple of what kernels like."""
-    return min(n, -(-n // (tiles * _MULTIPLE)) * _MULTIPLE)
+    return min(n, _core.tiles.side_at_least(n / tiles))

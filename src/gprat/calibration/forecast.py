@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import cast
 
 from gprat._costs import Operation, Work
 from gprat.calibration.machine import CalibratedMachine
 from gprat.calibration.table import Calibration
 from gprat.simulation.simulate import run
-from gprat.simulation.tasks import OperationName, record_tasks
+from gprat.simulation.tasks import LARGEST_SIZE, MOST_THREADS, OperationName, record_tasks
 
-__all__ = ["forecast"]
+__all__ = ["forecast", "is_simulated"]
 
 # Tasks that are simulated in a fraction of a second. Larger graphs are scaled up from those with
 # fewer tiles of the same size: they have the same rates.
 _MOST_TASKS = 200_000
-_LARGEST_N = 1_000_000
 # Measured: what Python and the border to the core take for a call.
 _SECONDS_PER_CALL = 60e-6
 # Less work is done by the calling thread alone (problem.hpp).
@@ -69,22 +69,43 @@ def forecast(work: Work, n: int, calibration: Calibration) -> tuple[float, float
     return seconds + overhead, critical, efficiency
 
 
+def is_simulated(work: Work) -> bool:
+    """Whether there are no more features, outputs, hyperparameters, threads than simulations take.
+
+    Points may be any number: what fewer take is scaled up.
+    """
+    return max(work.d, work.k, work.p) <= LARGEST_SIZE and work.threads <= MOST_THREADS
+
+
 def _simulated(work: Work, n: int) -> tuple[Work, int]:
     """Return the largest operation up to this one that can be simulated, with its size."""
     tile = work.tile_size_for(n)
 
-    def shrunk(size: int) -> Work:
-        m = max(1, work.m * size // n) if work.m else 0
-        return dataclasses.replace(work, m=m, tile_size_for=lambda _: min(tile, size))
+    def shrunk(size: int, points: int) -> Work:
+        return dataclasses.replace(work, m=points, tile_size_for=lambda _: min(tile, size))
 
-    def is_simulated(size: int) -> bool:
-        return size <= _LARGEST_N and shrunk(size).tasks(size) <= _MOST_TASKS
+    def in_proportion(size: int) -> int:
+        return max(1, work.m * size // n) if work.m else 0
 
-    low, high = (n, n + 1) if is_simulated(n) else (1, n)
+    def is_possible(size: int, points: int) -> bool:
+        if max(size, points) > LARGEST_SIZE:
+            return False
+        return shrunk(size, points).tasks(size) <= _MOST_TASKS
+
+    size = _largest(n, lambda size: is_possible(size, in_proportion(size)))
+    # Of far more test points than training points, some are enough for one training point too.
+    points = in_proportion(size)
+    points = _largest(points, lambda points: is_possible(size, points)) if points else 0
+    return shrunk(size, points), size
+
+
+def _largest(most: int, is_possible: Callable[[int], bool]) -> int:
+    """Return the largest number up to `most` that is possible; 1 if none is."""
+    low, high = (most, most + 1) if is_possible(most) else (1, most)
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if is_simulated(middle) else (low, middle)
-    return shrunk(low), low
+        low, high = (middle, high) if is_possible(middle) else (low, middle)
+    return low
 
 
 def _flops_that_count(work: Work, n: int) -> float:

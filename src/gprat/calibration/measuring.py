@@ -19,7 +19,7 @@ from gprat.calibration.table import PAIRS, Calibration, Rates
 
 __all__ = ["calibrate", "tune"]
 
-_TILE_SIZES = (48, 96, 192, 384, 768)
+_TILE_SIZES = (48, 96, 192, 360, 720)
 _FEATURES = (1, 8, 32)
 # Of the middle of them, tasks of all tile sizes are measured; of the others, one.
 _USUAL_FEATURES, _USUAL_TILE = 8, 192
@@ -85,7 +85,7 @@ def calibrate(
     ----------
     dtype : {"float64", "float32"}, default="float64"
         Precision.
-    tile_sizes : sequence of int, default=(48, 96, 192, 384, 768)
+    tile_sizes : sequence of int, default=(48, 96, 192, 360, 720)
         The tile sizes that are measured, ascending.
 
     Returns

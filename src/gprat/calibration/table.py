@@ -154,9 +154,12 @@ class Calibration:
             pairs = {kind: _seconds(plain["pairs"][kind], len(features)) for kind in PAIRS}
             numbers = {name: _number(plain[name]) for name in _NUMBERS}
             identity = Identity(**plain["identity"])
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             raise DamagedError(str(error)) from None
-        if "gemm" not in rates or not numbers["bandwidth"] or not numbers["first_touch"]:
+        # Written so that NaN fails the comparison.
+        are_pairs_known = all(value > 0.0 for seconds in pairs.values() for value in seconds)
+        is_memory_known = min(numbers["bandwidth"], numbers["first_touch"]) >= 1.0
+        if "gemm" not in rates or not are_pairs_known or not is_memory_known:
             raise DamagedError("figures are missing")
         return cls(
             identity, tile_sizes, rates, features, pairs,
@@ -204,6 +207,8 @@ class Calibration:
         return table
 
 
+# No machine is slower or faster; and what is computed from such numbers is finite.
+_LARGEST = 1e18
 _NUMBERS = ("submission", "overhead", "inline_overhead", "bandwidth", "first_touch", "seconds")
 
 
@@ -217,8 +222,8 @@ def _to_plain(seconds: tuple[float, ...]) -> list[float | None]:
 
 def _sizes(values: Any) -> tuple[int, ...]:
     sizes = tuple(int(value) for value in values)
-    if not sizes or sorted(set(sizes)) != list(sizes) or sizes[0] < 1:
-        raise DamagedError(f"not ascending: {sizes}")
+    if not sizes or sorted(set(sizes)) != list(sizes) or sizes[0] < 1 or sizes[-1] >= 1 << 31:
+        raise DamagedError("no ascending sizes")
     return sizes
 
 
@@ -231,6 +236,6 @@ def _seconds(values: Any, count: int) -> tuple[float, ...]:
 
 def _number(value: Any) -> float:
     number = float(value)
-    if not (math.isfinite(number) and number >= 0.0):
+    if not 0.0 <= number <= _LARGEST:
         raise DamagedError(f"not a time: {number}")
     return number

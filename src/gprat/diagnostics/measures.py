@@ -229,8 +229,10 @@ def predictions_of(
 def measure(predictions: Predictions, levels: npt.ArrayLike | None) -> Diagnostics:
     """Compute all measures, output by output."""
     probabilities = check_levels(levels)
-    columns = [_measure_output(predictions, o) for o in range(predictions.y.shape[1])]
-    residuals = [z[~np.isnan(z)] for z in predictions.residuals.T]
+    # Errors of a size that has no square, or no ratio to the deviation, are infinite.
+    with np.errstate(over="ignore", invalid="ignore"):
+        columns = [_measure_output(predictions, o) for o in range(predictions.y.shape[1])]
+        residuals = [z[~np.isnan(z)] for z in predictions.residuals.T]
     coverage = np.stack([_coverage(z, probabilities) for z in residuals], axis=1)
     n = np.array([z.size for z in residuals])
     low, high = binom.interval(_CONFIDENCE, n, probabilities[:, np.newaxis])
@@ -316,6 +318,12 @@ def _predictions(
             f"y has {k} outputs and y_train {training.shape[1]}. Pass the training "
             "targets of the same outputs."
         )
+    if np.isnan(training).all(axis=0).any():
+        output = int(np.isnan(training).all(axis=0).argmax())
+        raise InvalidInputError(
+            f"y_train has no known target of output {output}, so that there is no trivial "
+            "prediction. Pass at least one, or leave y_train out."
+        )
     return Predictions(targets, means, deviations, training, source, np.ndim(y) == 1)
 
 
@@ -336,8 +344,9 @@ def _check_predictions(mean: Float64Array, std: Float64Array, is_missing: Any) -
 def check_levels(levels: npt.ArrayLike | None) -> Float64Array:
     """Return probabilities of central intervals, shape (q,); None for the default ones."""
     try:
-        values = np.array(_LEVELS if levels is None else levels, dtype=np.float64, ndmin=1)
-    except (TypeError, ValueError):
+        given = np.array(_LEVELS if levels is None else levels, ndmin=1)
+        values = np.empty(0) if given.dtype.kind == "c" else given.astype(np.float64)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         values = np.empty(0)
     if values.ndim != 1 or not values.size or not ((values > 0.0) & (values < 1.0)).all():
         raise InvalidInputError(

@@ -23,7 +23,7 @@ from gprat._validation import Float64Array, FloatArray
 from gprat.kernels import KernelProgram
 from gprat.noise import IntArray
 
-__all__ = ["Adjoint", "Engine", "Objective", "Posterior", "Problem"]
+__all__ = ["Adjoint", "Clipping", "Engine", "Objective", "Posterior", "Problem"]
 
 
 class Objective(Enum):
@@ -100,6 +100,22 @@ class Adjoint:
     basis: Float64Array | None
 
 
+@dataclass(frozen=True, slots=True)
+class Clipping:
+    """Predicted variances that rounding had made negative, and that were set to zero.
+
+    Parameters
+    ----------
+    count : int
+        How many.
+    worst : float
+        How far below zero the worst was, as a part of its prior variance; 0 if there is none.
+    """
+
+    count: int
+    worst: float
+
+
 class Posterior(Protocol):
     """A Gaussian process conditioned on its training data.
 
@@ -120,6 +136,10 @@ class Posterior(Protocol):
     def has_factor(self) -> bool:
         """Whether the factor has been computed, or was given."""
 
+    @property
+    def clipped_variances(self) -> int:
+        """How many variances all calls have set to zero, because rounding made them negative."""
+
     def with_memory_limit(self, limit: int | None) -> Posterior:
         """Return the same posterior, with the same factor, whose calls may take that much."""
 
@@ -129,14 +149,19 @@ class Posterior(Protocol):
     def predict_mean(self, X: FloatArray, basis: FloatArray) -> FloatArray:
         """Return k(X*, X) α + H*β, shape (m, k) (R&W 2.25, 2.41)."""
 
-    def predict_variance(self, X: FloatArray, basis: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the mean and the variances, shape (m,) (R&W 2.26, 2.42).
+    def predict_variance(
+        self, X: FloatArray, basis: FloatArray
+    ) -> tuple[FloatArray, FloatArray, Clipping]:
+        """Return the mean, the variances, shape (m,) (R&W 2.26, 2.42), and how many were clipped.
 
-        They are diag(k(X*, X*) − VᵀV + GᵀG) with V = L⁻¹k(X, X*) and G = R⁻ᵀH*ᵀ − QᵀV.
+        They are diag(k(X*, X*) − VᵀV + GᵀG) with V = L⁻¹k(X, X*) and G = R⁻ᵀH*ᵀ − QᵀV; the first
+        two terms are clipped at zero.
         """
 
-    def predict_covariance(self, X: FloatArray, basis: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the mean and k(X*, X*) − VᵀV + GᵀG, shape (m, m) (R&W 2.24, 2.42)."""
+    def predict_covariance(
+        self, X: FloatArray, basis: FloatArray
+    ) -> tuple[FloatArray, FloatArray, Clipping]:
+        """Return the mean, k(X*, X*) − VᵀV + GᵀG, shape (m, m) (R&W 2.24, 2.42), and clippings."""
 
     def predict_gradient(
         self, X: FloatArray, basis: FloatArray
@@ -160,7 +185,7 @@ class Posterior(Protocol):
         """Return α = PY, shape (n, k)."""
 
     def inverse_diagonal(self) -> FloatArray:
-        """Return diag(P), shape (n,)."""
+        """Return diag(P), shape (n,): 0 where P has nothing but rounding left of K⁻¹."""
 
     def trend(self) -> tuple[FloatArray, FloatArray]:
         """Return β, shape (q, k), and R, shape (q, q), of which (RᵀR)⁻¹ is the covariance of β."""
@@ -261,6 +286,15 @@ class Engine(Protocol):
             If the basis functions depend on each other at the training points.
         UnsupportedKernelError
             If derivatives by the inputs are wanted of a kernel that is evaluated in Python.
+        """
+
+    def multiply_covariance(
+        self, problem: Problem, B: FloatArray
+    ) -> tuple[Float64Array, Float64Array, Float64Array]:
+        """Return KB and |K||B|, shape (n, r), and diag(K), of K itself and not of its factor.
+
+        Its entries are evaluated anew in the dtype of the problem, block by block, and summed in
+        float64: what results computed with the factor are held against. O(n²r).
         """
 
     def color(self, problem: Problem, Z: FloatArray) -> FloatArray:

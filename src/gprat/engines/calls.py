@@ -41,10 +41,12 @@ _TITLES = {
     Operation.COLOR: "samples",
     Operation.FIT_WITH_INPUTS: "gradient by the inputs",
     Operation.LEAVE_ONE_OUT_FIT: "leave-one-out and gradient",
+    Operation.PRODUCT: "products with the covariance matrix",
     Operation.APPEND: "new rows",
     Operation.DELETE: "rows without some",
 }
 # Operations that take test points one by one, so that fewer at a time are the same.
+_BY_COLUMN = (Operation.SOLVE, Operation.COLOR, Operation.PRODUCT)
 _BY_POINT = (Operation.PREDICT, Operation.VARIANCE, Operation.PREDICT_GRADIENT)
 
 
@@ -162,7 +164,7 @@ class Call:
                 yield "variances alone (predict_with_uncertainty)"
         if self.m and self.operation not in (Operation.APPEND, Operation.DELETE):
             most = _largest(lambda m: replace(work, m=m).peak_bytes(self.n) <= room, self.m)
-            noun = "columns" if self.operation in (Operation.SOLVE, Operation.COLOR) else "points"
+            noun = "columns" if self.operation in _BY_COLUMN else "points"
             if most and self.operation in _BY_POINT:
                 yield f"blocks of at most {most:,} test points"
             elif most:

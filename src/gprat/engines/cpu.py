@@ -11,8 +11,9 @@ import numpy as np
 
 from gprat import _core, runtime
 from gprat._costs import Operation
+from gprat._range import ensure_finite
 from gprat._validation import Float64Array, FloatArray
-from gprat.engines.base import Adjoint, Objective, Posterior, Problem
+from gprat.engines.base import Adjoint, Clipping, Objective, Posterior, Problem
 from gprat.engines.calls import Call, ensure_colors_fit
 from gprat.engines.diagnosis import explain_failure
 from gprat.exceptions import (
@@ -40,6 +41,7 @@ class _Precision:
     problem: type[_core.ProblemFloat64]
     posterior: type[_core.PosteriorFloat64]
     differentiate: Callable[..., Any]
+    multiply_covariance: Callable[..., tuple[Float64Array, Float64Array, Float64Array]]
     color: Callable[..., FloatArray]
     color_matrix: Callable[..., FloatArray]
 
@@ -51,6 +53,7 @@ _PRECISIONS: dict[Any, Any] = {
         _core.ProblemFloat64,
         _core.PosteriorFloat64,
         _core.differentiate_float64,
+        _core.multiply_covariance_float64,
         _core.color_float64,
         _core.color_matrix_float64,
     ),
@@ -60,6 +63,7 @@ _PRECISIONS: dict[Any, Any] = {
         _core.ProblemFloat32,  # type: ignore[arg-type]
         _core.PosteriorFloat32,  # type: ignore[arg-type]
         _core.differentiate_float32,
+        _core.multiply_covariance_float32,
         _core.color_float32,
         _core.color_matrix_float32,
     ),
@@ -105,6 +109,17 @@ class CpuEngine:
             inputs,
         )
         return Adjoint(*results)
+
+    def multiply_covariance(
+        self, problem: Problem, B: FloatArray
+    ) -> tuple[Float64Array, Float64Array, Float64Array]:
+        """Return KB, |K||B| and diag(K) without the factor."""
+        multiply = _PRECISIONS[problem.X.dtype].multiply_covariance
+        call = Call(problem, Operation.PRODUCT, B.shape[1])
+        products: tuple[Float64Array, Float64Array, Float64Array] = _call(
+            call, multiply, _core_problem(problem), B
+        )
+        return products
 
     def color(self, problem: Problem, Z: FloatArray) -> FloatArray:
         """Return LZ."""
@@ -199,13 +214,28 @@ class CpuPosterior:
         """Return the mean at each test point."""
         return self._run(Operation.PREDICT, self._core.predict_mean, X, basis)
 
-    def predict_variance(self, X: FloatArray, basis: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the mean and the variance at each test point."""
-        return self._run(Operation.VARIANCE, self._core.predict_variance, X, basis, in_blocks=True)
+    @property
+    def clipped_variances(self) -> int:
+        """How many variances all calls have set to zero."""
+        return self._core.clipped_variances
 
-    def predict_covariance(self, X: FloatArray, basis: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the mean and the covariance between all test points."""
-        return self._run(Operation.COVARIANCE, self._core.predict_covariance, X, basis)
+    def predict_variance(
+        self, X: FloatArray, basis: FloatArray
+    ) -> tuple[FloatArray, FloatArray, Clipping]:
+        """Return the mean and the variance at each test point, and how many were clipped."""
+        mean, variance, count, worst = self._run(
+            Operation.VARIANCE, self._core.predict_variance, X, basis, in_blocks=True
+        )
+        return mean, variance, Clipping(count, worst)
+
+    def predict_covariance(
+        self, X: FloatArray, basis: FloatArray
+    ) -> tuple[FloatArray, FloatArray, Clipping]:
+        """Return the mean and the covariance between all test points, and clippings."""
+        mean, covariance, count, worst = self._run(
+            Operation.COVARIANCE, self._core.predict_covariance, X, basis
+        )
+        return mean, covariance, Clipping(count, worst)
 
     def predict_gradient(
         self, X: FloatArray, basis: FloatArray
@@ -263,6 +293,8 @@ class CpuPosterior:
             in_blocks=in_blocks,
         )
         self._has_factor = True
+        what = method.__name__.replace("_", " ")
+        ensure_finite(what, self._problem.X.dtype, *(_as_tuple(result)))
         return result
 
     def _update(
@@ -304,6 +336,10 @@ def _run(
     except _core.RankDeficient as failure:
         raise RankDeficientTrendError(problem.basis_names, failure.args[0]) from None
     raise _explain(problem, pivot, is_finite)
+
+
+def _as_tuple(result: Any) -> tuple[Any, ...]:
+    return result if isinstance(result, tuple) else (result,)
 
 
 def _differentiation(objective: Objective, inputs: bool = False) -> Operation:

@@ -60,7 +60,8 @@ def _near_duplicates(
     found: list[int] = []
     for start in range(0, row, _BLOCK):
         block = X[start : min(row, start + _BLOCK)]
-        scale = np.sqrt(np.diagonal(covariance(block, block)) * variance)
+        # A product of variances might overflow.
+        scale = np.sqrt(np.diagonal(covariance(block, block))) * np.sqrt(variance)
         is_near = covariance(block, x)[:, 0] > threshold * scale
         found.extend(start + int(i) for i in np.flatnonzero(is_near))
     return variance, tuple(found)

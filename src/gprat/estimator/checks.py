@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from gprat._validation import Float64Array, FloatArray
+from gprat._validation import Float64Array, FloatArray, has_finite_sum
 from gprat.exceptions import DataWarning
 from gprat.optimize.report import TrainingReport
 
@@ -54,7 +54,7 @@ def check_data(
     _check_features(X, names)
     moments = _moments(y)
     for output, (mean, variance) in enumerate(moments):
-        if not has_mean and mean**2 > _FAR_FROM_ZERO**2 * variance > 0.0:
+        if not has_mean and abs(mean) > _FAR_FROM_ZERO * math.sqrt(variance) > 0.0:
             _warn_of_mean("y" if y.shape[1] == 1 else f"output {output} of y", mean, variance)
             break
     little = _LITTLE_NOISE * max(variance for _, variance in moments)
@@ -66,9 +66,11 @@ def _moments(y: Float64Array) -> list[tuple[float, float]]:
     """Return mean and variance of each output: roughly, so that it takes next to no time."""
     moments = []
     for targets in y.T:
-        known = targets if math.isfinite(targets.sum()) else targets[~np.isnan(targets)]
-        mean = float(known.sum()) / known.size
-        moments.append((mean, max(0.0, float(known @ known) / known.size - mean**2)))
+        known = targets if has_finite_sum(targets) else targets[~np.isnan(targets)]
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = np.add.reduce(known) / known.size
+            variance = np.float64(known @ known) / known.size - mean * mean
+        moments.append((float(mean), max(0.0, float(variance))))
     return moments
 
 

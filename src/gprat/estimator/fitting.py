@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 import warnings
 from functools import cache
 from typing import Any, ClassVar, TypeVar
@@ -15,7 +14,7 @@ from sklearn.utils import check_array, check_consistent_length, check_random_sta
 from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.validation import validate_data
 
-from gprat._validation import Float64Array
+from gprat._validation import Float64Array, check_dtype, has_finite_sum
 from gprat.estimator.checks import check_data, check_training
 from gprat.estimator.state import EstimatorState
 from gprat.estimator.structured import Registry, RegistryKernel
@@ -187,8 +186,9 @@ class Fitting(EstimatorState):
         self._registry = None if is_matrix else Registry()
         if self._registry is not None:
             return X, self._registry.add(list(X))
-        dtype = np.dtype(np.float64 if self.dtype is None else self.dtype)
-        points = np.array(X, dtype=dtype, order="C", copy=True if self.copy_X_train else None)
+        dtype = check_dtype(np.float64 if self.dtype is None else self.dtype, X)
+        with np.errstate(over="ignore"):  # the model refuses what isn't finite
+            points = np.array(X, dtype=dtype, order="C", copy=True if self.copy_X_train else None)
         return points, points
 
     def _condition(
@@ -343,7 +343,7 @@ def _is_plain(X: Any, y: Any) -> bool:
         and len(X) == len(y)
         and min(*X.shape, y.size) > 0
         and X.dtype == y.dtype == np.float64
-        and math.isfinite(y.sum())
+        and has_finite_sum(y)
     )
 
 

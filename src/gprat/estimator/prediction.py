@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.utils.validation import validate_data
 from gprat._validation import Float64Array, check_random_state
 from gprat.engines.registry import get_engine
 from gprat.estimator.state import EstimatorState
+from gprat.gp.certificate import Certificate
 from gprat.gp.prediction import color_matrix
 from gprat.means import as_mean
 
@@ -170,6 +172,40 @@ class Prediction(EstimatorState):
         by_mean = self._gather([mean for mean, _ in results], axis=2) * self._scale.std
         by_variance = self._spread([variance for _, variance in results])
         return self._squeeze(by_mean, -1), self._squeeze(by_variance, -1)
+
+    def certificate(self) -> Certificate:
+        """Say how exact the fitted model is: what rounding may have done to likelihood and means.
+
+        See `gprat.GP.certificate`. Likelihood and determinant are those of `y_train_`; the largest
+        mean, without the mean of y that `normalize_y` takes off, and its error are in the units of
+        the targets, of the output that varies most.
+
+        Returns
+        -------
+        Certificate
+            Prints as a table.
+
+        Raises
+        ------
+        InvalidInputError
+            If outputs with missing targets need several models: ask each of `gps_`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gprat import GaussianProcessRegressor
+        >>> X = np.linspace(0.0, 6.0, 30).reshape(-1, 1)
+        >>> model = GaussianProcessRegressor(alpha=1e-2).fit(X, np.sin(X[:, 0]))
+        >>> model.certificate().mean_digits >= 9
+        True
+        """
+        certificate = self.gp_.certificate()
+        unit = float(np.max(self._scale.std))
+        return replace(
+            certificate,
+            largest_mean=unit * certificate.largest_mean,
+            mean_error=unit * certificate.mean_error,
+        )
 
     def _predict_prior(self, X: Any, return_std: bool, return_cov: bool) -> Any:
         kernel = ConstantKernel() * RBF() if self.kernel is None else self.kernel

@@ -16,7 +16,7 @@ from gprat.estimator.pictures import Pictures
 from gprat.estimator.prediction import Prediction
 from gprat.estimator.storage import Storage
 from gprat.estimator.updating import Updating
-from gprat.exceptions import InvalidInputError, NotPositiveDefiniteError
+from gprat.exceptions import InvalidInputError, NotPositiveDefiniteError, ResultOverflowError
 from gprat.persistence import saveable
 
 __all__ = ["GaussianProcessRegressor"]
@@ -105,6 +105,8 @@ class GaussianProcessRegressor(
         What happened while learning: prints as a table, with advice.
     loo_ : LeaveOneOut
         Exact leave-one-out predictions in the units of the targets.
+    clipped_variances_ : int
+        Predicted variances that rounding had made negative, and were set to zero.
     gp_ : GP
         The model underneath, whose targets are `y_train_`.
     gps_ : list of GP
@@ -245,7 +247,7 @@ class GaussianProcessRegressor(
             if not eval_gradient:
                 return np.float64(sum(gp.log_marginal_likelihood(full) for gp in self.gps_))
             results = [gp.log_marginal_likelihood(full, eval_gradient=True) for gp in self.gps_]
-        except NotPositiveDefiniteError:
+        except (NotPositiveDefiniteError, ResultOverflowError):
             return (-np.inf, np.zeros(size)) if eval_gradient else -np.inf
         values, gradients = zip(*results, strict=True)
         return np.float64(sum(values)), np.sum(gradients, axis=0)[:size]

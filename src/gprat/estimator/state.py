@@ -76,6 +76,15 @@ class EstimatorState:
         return self.gps_[0]
 
     @property
+    def clipped_variances_(self) -> int:
+        """How many predicted variances rounding had made negative, and were set to zero.
+
+        See `gprat.GP.clipped_variances`.
+        """
+        self._check_fitted()
+        return sum(gp.clipped_variances for gp in self.gps_)
+
+    @property
     def L_(self) -> FloatArray:
         """Cholesky factor of the training covariance matrix, shape (n, n), made when asked for."""
         return self.gp_.cholesky()
@@ -128,8 +137,8 @@ class EstimatorState:
         try:
             yield
         except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
+            # One step, which a second Ctrl-C does not halve.
+            self.__dict__ = before
             raise
 
     @property

@@ -156,13 +156,13 @@ class Storage(EstimatorState):
         self._y_train_mean, self._y_train_std = mean, std
         alpha = archive.take_array("alpha", "float64", (None,))
         self._alpha = float(alpha[0]) if alpha.size == 1 else alpha
+        self.n_features_in_ = gp.n_features
         self._check_patterns(n)
         self._registry, self._kernel, self.training_ = None, None, None
         for model in self.gps_:
             model.memory_limit = self.memory_limit
         value = archive.take_entry("log_marginal_likelihood", float)
         self.log_marginal_likelihood_value_ = np.float64(value)
-        self.n_features_in_ = gp.n_features
         features = _names(archive.take_entry("feature_names", list, type(None)), gp.n_features)
         if features is not None:
             self.feature_names_in_ = np.array(features, dtype=object)
@@ -179,8 +179,9 @@ class Storage(EstimatorState):
         for pattern, gp in zip(self._patterns, self.gps_, strict=True):
             rows = np.arange(n) if pattern.rows is None else pattern.rows
             in_order = bool((np.diff(rows) > 0).all()) and rows[0] >= 0 and rows[-1] < n
-            fits &= len(rows) == len(gp.X) and in_order
-            fits &= gp.y.size == len(rows) * pattern.columns.size
+            columns = (pattern.columns.size,) if self.y_train_.ndim > 1 else ()
+            fits &= gp.y.shape == (len(rows), *columns) and in_order
+            fits &= (gp.n_features, gp.dtype) == (self.n_features_in_, self.gps_[0].dtype)
         if not fits:
             raise ModelFileError("its models don't fit its data")
 
@@ -220,11 +221,14 @@ def _parameter_to_plain(name: str, value: Any) -> Any:
 
 def _parameters_from_archive(archive: Archive, gp: GP) -> dict[str, Any]:
     """Return the arguments of the constructor, which `fit` checks."""
-    kernel = archive.take_entry("kernel", dict, type(None))
+    plain_kernel = archive.take_entry("kernel", dict, type(None))
+    kernel = None if plain_kernel is None else kernel_from_plain(plain_kernel)
+    # Fails for numbers that are none: the estimator must print, whatever `fit` would say.
+    repr(kernel)
     alpha = archive.take_array("alpha", "float64", (None,))
     n, d = gp.X.shape
     arguments: dict[str, Any] = {
-        "kernel": None if kernel is None else kernel_from_plain(kernel),
+        "kernel": kernel,
         "mean": mean_from_plain(archive.take_entry("mean", str, dict), d, n),
         "priors": priors_from_plain(archive.take_entry("priors", list, type(None))),
         "alpha": alpha if archive.take_entry("has_alpha_by_row", bool) else float(alpha[0]),

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gprat._validation import Float64Array
-from gprat.exceptions import InvalidInputError
+from gprat._validation import Float64Array, has_finite_sum
+from gprat.exceptions import InvalidInputError, ResultOverflowError
 from gprat.noise import IntArray
 
 __all__ = ["Pattern", "TargetScale", "find_patterns"]
@@ -33,7 +33,13 @@ class TargetScale:
         """Return the scale of targets of shape (n,) or (n, k); missing ones are NaN."""
         if not normalize:
             return cls(np.zeros(y.shape[1:]), np.ones(y.shape[1:]))
-        std = np.asarray(np.nanstd(y, axis=0))
+        with np.errstate(over="ignore", invalid="ignore"):
+            std = np.asarray(np.nanstd(y, axis=0))
+        if not np.isfinite(std).all():
+            raise ResultOverflowError(
+                "the standard deviation of y leaves the range of float64. Scale y, or use "
+                "normalize_y=False."
+            )
         # A constant output is only shifted: rounding may leave its deviation a little above 0.
         scale = np.abs(np.nanmean(y, axis=0))
         is_constant = std <= 10.0 * np.finfo(np.float64).eps * scale
@@ -80,7 +86,7 @@ def find_patterns(y: Float64Array) -> list[Pattern]:
     InvalidInputError
         If an output has no target at all.
     """
-    if np.isfinite(y.sum()):
+    if has_finite_sum(y):
         return [Pattern(np.arange(y.shape[1]), None)]
     is_known = ~np.isnan(y)
     empty = ~is_known.any(axis=0)

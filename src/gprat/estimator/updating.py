@@ -9,7 +9,7 @@ import numpy.typing as npt
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import validate_data
 
-from gprat._validation import Float64Array
+from gprat._validation import Float64Array, check_indices
 from gprat.estimator.fitting import Fitting
 from gprat.estimator.targets import find_patterns
 from gprat.exceptions import InvalidInputError, UnsupportedTypeError
@@ -99,7 +99,8 @@ class Updating(Fitting):
         (28, 1)
         """
         self._check_updatable()
-        rows = np.delete(np.arange(len(self.X_train_)), indices)
+        n = len(self.X_train_)
+        rows = np.delete(np.arange(n), check_indices(indices, n))
         alpha = self._alpha if np.ndim(self._alpha) == 0 else np.asarray(self._alpha)[rows]
         if self._is_complete:
             self.gps_[0].delete(indices)

@@ -10,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse.linalg import LinearOperator, eigsh
 
+from gprat._range import ensure_finite
 from gprat._validation import Float64Array, FloatArray
-from gprat.engines.base import Adjoint, Objective
+from gprat.engines.base import Adjoint, Objective, Problem
+from gprat.exceptions import InvalidInputError
 from gprat.gp.state import ModelState
 
-__all__ = ["LeaveOneOut", "Likelihood"]
+__all__ = ["LeaveOneOut", "Likelihood", "check_leverage"]
 
 # Points whose derivatives of the basis functions are held at a time.
 _BLOCK = 4096
@@ -78,7 +80,7 @@ class Likelihood(ModelState):
         Returns
         -------
         log_marginal_likelihood : float
-            Summed over the outputs.
+            Summed over the outputs; -inf where it is below the range of floating-point numbers.
         gradient : ndarray of shape (p,), float64
             Only if `eval_gradient`.
 
@@ -88,6 +90,8 @@ class Likelihood(ModelState):
             If the covariance matrix has no Cholesky factor at theta.
         RankDeficientTrendError
             If basis functions of the trend depend on each other at the training points.
+        ResultOverflowError
+            If the gradient is outside the range of floating-point numbers.
 
         Examples
         --------
@@ -137,6 +141,10 @@ class Likelihood(ModelState):
         ------
         NotPositiveDefiniteError
             If the covariance matrix has no Cholesky factor at theta.
+        InvalidInputError
+            If the mean has a coefficient that one of the rows decides alone.
+        ResultOverflowError
+            If a result is outside the range of floating-point numbers.
 
         Examples
         --------
@@ -165,6 +173,10 @@ class Likelihood(ModelState):
         ------
         NotPositiveDefiniteError
             If the covariance matrix has no Cholesky factor.
+        InvalidInputError
+            If the mean has a coefficient that one of the rows decides alone.
+        ResultOverflowError
+            If a result is outside the range of floating-point numbers.
 
         Examples
         --------
@@ -291,8 +303,10 @@ class Likelihood(ModelState):
         for start in range(0, len(by_inputs), _BLOCK):
             rows = slice(start, start + _BLOCK)
             by_inputs[rows] += self._through_mean(adjoint, problem.X, rows)
-        targets = self._as_targets(adjoint.targets.astype(self._dtype))
-        return by_inputs.astype(self._dtype), targets
+        with np.errstate(over="ignore"):
+            results = by_inputs.astype(self._dtype), adjoint.targets.astype(self._dtype)
+        ensure_finite("gradient by the data", self._dtype, *results)
+        return results[0], self._as_targets(results[1])
 
     def condition_number(self) -> float:
         """Estimate the condition number of K = k(X, X) + diag(noise) in the 2-norm.
@@ -303,7 +317,7 @@ class Likelihood(ModelState):
         Returns
         -------
         float
-            Good to a few per cent.
+            Good to a few per cent up to 1/ε², above which it may also be infinite.
 
         Raises
         ------
@@ -321,9 +335,11 @@ class Likelihood(ModelState):
         n = posterior.problem.X.shape[0]
         if n <= _SMALL:
             singular_values = np.linalg.svd(posterior.cholesky(), compute_uv=False)
-            return float((singular_values[0] / singular_values[-1]) ** 2)
+            largest, smallest = float(singular_values[0]), float(singular_values[-1])
+            ratio = largest / smallest if smallest > 0.0 else np.inf
+            return ratio * ratio
 
-        def largest(apply: Callable[[FloatArray], FloatArray]) -> float:
+        def largest_of(apply: Callable[[FloatArray], FloatArray]) -> float:
             operator = LinearOperator((n, n), matvec=apply, dtype=self._dtype)
             start = np.random.default_rng(0).standard_normal((n,)).astype(self._dtype)
             (value,) = eigsh(operator, k=1, tol=1e-2, v0=start, return_eigenvectors=False)
@@ -332,7 +348,7 @@ class Likelihood(ModelState):
         def column(values: FloatArray) -> FloatArray:
             return np.ascontiguousarray(values, dtype=self._dtype).reshape(n, 1)
 
-        return largest(lambda x: posterior.multiply(column(x))) * largest(
+        return largest_of(lambda x: posterior.multiply(column(x))) * largest_of(
             lambda x: posterior.solve(column(x))
         )
 
@@ -344,19 +360,28 @@ class Likelihood(ModelState):
         with self._state_lock:
             hyperparameters = self._at_theta(theta)
             problem = self._problem(hyperparameters)
+        if objective is Objective.LEAVE_ONE_OUT:
+            check_leverage(problem)
         adjoint = self._engine.differentiate(problem, objective)
-        return adjoint.value, hyperparameters.theta_gradient(adjoint.parameters, adjoint.noise)
+        gradient = hyperparameters.theta_gradient(adjoint.parameters, adjoint.noise)
+        ensure_finite("likelihood with its gradient", self._dtype, adjoint.value, gradient)
+        return adjoint.value, gradient
 
     def _leave_one_out(self, theta: npt.ArrayLike | None = None) -> LeaveOneOut:
         with self._state_lock:
             posterior, targets = self._posterior_at(theta), self._Y
+        check_leverage(posterior.problem)
         precision = posterior.inverse_diagonal()[:, np.newaxis]
         alpha = posterior.alpha()
-        residual = alpha / np.sqrt(precision)
-        log_density = 0.5 * (np.log(precision) - residual**2 - np.log(2.0 * np.pi))
+        with np.errstate(all="ignore"):
+            residual = alpha / np.sqrt(precision)
+            log_density = 0.5 * (np.log(precision) - residual**2 - np.log(2.0 * np.pi))
+            mean, variance = targets - alpha / precision, 1.0 / precision[:, 0]
+        densities = np.where(np.isneginf(log_density), 0.0, log_density)
+        ensure_finite("leave-one-out prediction", self._dtype, mean, variance, densities)
         return LeaveOneOut(
-            mean=self._as_targets(targets - alpha / precision),
-            variance=1.0 / precision[:, 0],
+            mean=self._as_targets(mean),
+            variance=variance,
             standardized_residuals=self._as_targets(residual),
             log_density=self._as_targets(log_density),
         )
@@ -372,3 +397,20 @@ class Likelihood(ModelState):
             # The function is subtracted from the targets.
             total -= np.einsum("nk,ndk->nd", adjoint.targets[rows], offset)
         return total
+
+
+def check_leverage(problem: Problem) -> None:
+    """Refuse to leave out a row without which the trend has a coefficient too many.
+
+    Its leverage, the squared norm of its row of Q in H = QR, is 1 whatever the covariance is.
+    """
+    n, q = problem.basis.shape
+    if q == 0:
+        return
+    leverage = np.sum(np.linalg.qr(problem.basis.astype(np.float64))[0] ** 2, axis=1)
+    row = int(np.argmax(leverage))
+    if 1.0 - leverage[row] <= 16.0 * n * float(np.finfo(problem.X.dtype).eps):
+        raise InvalidInputError(
+            f"leave-one-out needs to predict row {row} of X from the others, which cannot tell "
+            f"the {q} coefficients of the mean apart. Use a simpler mean, or more rows like it."
+        )

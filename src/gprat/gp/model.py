@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from gprat import _validation as validation
 from gprat._validation import FloatArray
+from gprat.gp.certifying import Certifying
 from gprat.gp.planning import Planning
 from gprat.gp.prediction import Prediction
 from gprat.gp.state import NoiseBounds
@@ -25,7 +26,7 @@ __all__ = ["GP"]
 
 
 @saveable("GP")
-class GP(Training, Prediction, Updating, Planning, Storage):
+class GP(Training, Prediction, Updating, Planning, Certifying, Storage):
     """Exact Gaussian process regression.
 
     The targets are y = m(X) + f(X) + e with a mean function m, f ~ GP(0, k) and independent

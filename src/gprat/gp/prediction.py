@@ -9,10 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from gprat import _validation as validation
+from gprat._range import ensure_finite
 from gprat._validation import Float64Array, FloatArray
-from gprat.engines.base import Engine, Problem
+from gprat.engines.base import Clipping, Engine, Problem
 from gprat.engines.calls import ensure_samples_fit
-from gprat.exceptions import InvalidInputError, JitterWarning, NotPositiveDefiniteError
+from gprat.exceptions import (
+    InvalidInputError,
+    JitterWarning,
+    NotPositiveDefiniteError,
+    RoundingWarning,
+)
 from gprat.gp.state import ModelState
 from gprat.planning import choose_tile_size
 
@@ -47,6 +53,8 @@ class Prediction(ModelState):
             If basis functions of the trend depend on each other at the training points.
         InsufficientMemoryError
             If it needs more memory than it may take, or than there is; nothing was computed.
+        ResultOverflowError
+            If a result is outside the range of floating-point numbers.
 
         Examples
         --------
@@ -79,7 +87,13 @@ class Prediction(ModelState):
         mean : ndarray of shape (m,) or (m, k)
             As the targets are.
         variance : ndarray of shape (m,)
-            Never negative; the same for all outputs.
+            Never negative; the same for all outputs. What rounding made negative is set to zero
+            and counted in `clipped_variances`.
+
+        Warns
+        -----
+        RoundingWarning
+            If a variance came out below zero by more than n·ε of the prior variance.
 
         Raises
         ------
@@ -89,6 +103,8 @@ class Prediction(ModelState):
             If basis functions of the trend depend on each other at the training points.
         InsufficientMemoryError
             If it needs more memory than it may take, or than there is; nothing was computed.
+        ResultOverflowError
+            If a result is outside the range of floating-point numbers.
 
         Examples
         --------
@@ -101,9 +117,12 @@ class Prediction(ModelState):
         points = self._check_points(X)
         noise = self._noise_at(include_noise, points.shape[0])
         posterior = self._posterior_at()
-        mean, variance = posterior.predict_variance(points, self._basis_at(points))
+        mean, variance, clipping = posterior.predict_variance(points, self._basis_at(points))
+        self._warn_of(clipping, variance.shape[0])
         if noise is not None:
-            variance += noise
+            with np.errstate(over="ignore"):
+                variance += noise
+            ensure_finite("variance with noise", self._dtype, variance)
         return self._finish_mean(mean, points), variance
 
     def predict_with_full_cov(
@@ -123,7 +142,13 @@ class Prediction(ModelState):
         mean : ndarray of shape (m,) or (m, k)
             As the targets are.
         covariance : ndarray of shape (m, m)
-            Symmetric; the same for all outputs.
+            Symmetric; the same for all outputs. Its diagonal is clipped at zero, as in
+            `predict_with_uncertainty`.
+
+        Warns
+        -----
+        RoundingWarning
+            If a variance came out below zero by more than n·ε of the prior variance.
 
         Raises
         ------
@@ -133,6 +158,8 @@ class Prediction(ModelState):
             If basis functions of the trend depend on each other at the training points.
         InsufficientMemoryError
             If it needs more memory than it may take, or than there is; nothing was computed.
+        ResultOverflowError
+            If a result is outside the range of floating-point numbers.
 
         Examples
         --------
@@ -146,9 +173,10 @@ class Prediction(ModelState):
         points = self._check_points(X)
         noise = self._noise_at(include_noise, points.shape[0])
         posterior = self._posterior_at()
-        mean, covariance = posterior.predict_covariance(points, self._basis_at(points))
+        mean, covariance, clipping = posterior.predict_covariance(points, self._basis_at(points))
+        self._warn_of(clipping, covariance.shape[0])
         if noise is not None:
-            covariance[np.diag_indices_from(covariance)] += noise
+            _add_to_diagonal(covariance, noise)
         return self._finish_mean(mean, points), covariance
 
     def predict_gradient(self, X: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
@@ -202,7 +230,10 @@ class Prediction(ModelState):
         if offset is not None:
             by_mean += offset.transpose(0, 2, 1)
         by_mean = by_mean[:, 0] if self._has_vector_targets else by_mean.transpose(0, 2, 1)
-        return by_mean.astype(self._dtype), by_variance.astype(self._dtype)
+        with np.errstate(over="ignore"):
+            results = by_mean.astype(self._dtype), by_variance.astype(self._dtype)
+        ensure_finite("gradient of the prediction", self._dtype, *results)
+        return results
 
     def sample(
         self,
@@ -258,7 +289,7 @@ class Prediction(ModelState):
         """
         points = self._check_points(X)
         count = validation.check_positive_integer(n_samples, "n_samples", _SAMPLES_REMEDY)
-        if source not in ("posterior", "prior"):
+        if validation.as_choice(source) not in ("posterior", "prior"):
             raise InvalidInputError(f'unknown source {source!r}: expected "posterior" or "prior".')
         noise = self._noise_at(include_noise, points.shape[0])
         m, k = points.shape[0], self._Y.shape[1]
@@ -289,6 +320,31 @@ class Prediction(ModelState):
         inverse = np.linalg.inv(R)
         return np.asarray(inverse @ inverse.T, dtype=self._dtype)
 
+    @property
+    def clipped_variances(self) -> int:
+        """How many predicted variances rounding had made negative, and were set to zero.
+
+        Counted since data or hyperparameters last changed. A few are to be expected at training
+        points without noise, where the variance is zero; see `certificate` for how much rounding
+        matters.
+        """
+        with self._state_lock:
+            return 0 if self._posterior is None else self._posterior.clipped_variances
+
+    def _warn_of(self, clipping: Clipping, m: int) -> None:
+        """Tell of variances that are farther below zero than a sum of n terms is wrong by."""
+        n = self._X.shape[0]
+        if clipping.worst <= n * float(np.finfo(self._dtype).eps):
+            return
+        warnings.warn(
+            f"rounding made {clipping.count} of {m} predicted variances negative, the worst by "
+            f"{clipping.worst:.1e} of its prior variance; they were set to zero, and others of "
+            "that size mean as little. Use a larger noise, or dtype float64; certificate() tells "
+            "how exact the model is.",
+            RoundingWarning,
+            stacklevel=3,
+        )
+
     def _check_points(self, X: npt.ArrayLike) -> FloatArray:
         return validation.check_test_inputs(X, self._dtype, self.n_features)
 
@@ -301,7 +357,9 @@ class Prediction(ModelState):
     def _finish_mean(self, mean: FloatArray, points: FloatArray) -> FloatArray:
         offset = self._mean.offset(points, mean.shape[1])
         if offset is not None:
-            mean += offset.astype(self._dtype)
+            with np.errstate(over="ignore"):
+                mean += offset.astype(self._dtype)
+            ensure_finite("mean", self._dtype, mean)
         return self._as_targets(mean)
 
     def _ensure_samples_fit(self, m: int, columns: int, of_posterior: bool) -> None:
@@ -314,8 +372,8 @@ class Prediction(ModelState):
         self, points: FloatArray, noise: float | Float64Array, white: FloatArray
     ) -> FloatArray:
         posterior = self._posterior_at()
-        mean, covariance = posterior.predict_covariance(points, self._basis_at(points))
-        covariance[np.diag_indices_from(covariance)] += noise
+        mean, covariance, _ = posterior.predict_covariance(points, self._basis_at(points))
+        _add_to_diagonal(covariance, noise)
         offset = self._mean.offset(points, mean.shape[1])
         if offset is not None:
             mean += offset.astype(self._dtype)
@@ -364,6 +422,13 @@ class Prediction(ModelState):
         """Return ε times the largest prior variance at the points."""
         epsilon = float(np.finfo(self._dtype).eps)
         return epsilon * float(self.kernel.diag(np.asarray(points, dtype=np.float64)).max())
+
+
+def _add_to_diagonal(covariance: FloatArray, noise: float | Float64Array) -> None:
+    diagonal = np.diag_indices_from(covariance)
+    with np.errstate(over="ignore"):
+        covariance[diagonal] += noise
+    ensure_finite("covariance with noise", covariance.dtype, covariance[diagonal])
 
 
 def color_matrix(

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from gprat import _validation as validation
 from gprat._hyperparameters import Hyperparameters
+from gprat._range import ensure_finite
 from gprat._validation import Float64Array, FloatArray
 from gprat.engines.base import Objective, Posterior, Problem
 from gprat.engines.registry import get_engine
@@ -39,8 +40,36 @@ OBJECTIVES = {
 }
 
 
-# Models whose locks a forked child makes anew: who holds one stays in the parent.
-_models: weakref.WeakSet[ModelState] = weakref.WeakSet()
+class _Models:
+    """Models whose locks a forked child makes anew: who holds one stays in the parent.
+
+    Unlike a `WeakSet` it runs no code when a model goes: Python loses a Ctrl-C that comes there.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._references: list[weakref.ref[ModelState]] = []
+        self._next_sweep = 64
+
+    def add(self, model: ModelState) -> None:
+        """Take a new model into account, for as long as it lives."""
+        with self._lock:
+            if len(self._references) >= self._next_sweep:
+                self._references = [
+                    reference for reference in self._references if reference() is not None
+                ]
+                self._next_sweep = max(64, 2 * len(self._references))
+            self._references.append(weakref.ref(model))
+
+    def make_locks(self) -> None:
+        """Make all locks anew."""
+        self._lock = threading.Lock()
+        for reference in self._references:
+            if (model := reference()) is not None:
+                model._make_locks()
+
+
+_models = _Models()
 
 
 class ModelState:
@@ -90,7 +119,8 @@ class ModelState:
             program, make_noise(noise, known_noise, noise_groups, n, log_bounds)
         )
         self._log_noise_bounds = log_bounds
-        self._priors_by_name = priors
+        # A copy: they are read again when the noise is set, and the caller's may have changed.
+        self._priors_by_name = dict(priors) if isinstance(priors, Mapping) else priors
         self._priors = self._make_priors(self._hyperparameters)
 
         self._start_working_state()
@@ -172,6 +202,8 @@ class ModelState:
             old = self._hyperparameters.noise
             if old.groups is None:
                 known = old.known if old.learned.size else None
+                if known is not None and known.size == 1:
+                    known = known[0]  # one for all rows
                 n, bounds = self._X.shape[0], self._log_noise_bounds
                 noise = make_noise(variance, known, None, n, bounds, "noise_variance")
             else:
@@ -229,7 +261,11 @@ class ModelState:
 
     def _make_data(self, X: FloatArray, Y: FloatArray) -> Data:
         offset = self._mean.offset(X, Y.shape[1])
-        targets = Y if offset is None else (Y - offset).astype(self._dtype)
+        targets = Y
+        if offset is not None:
+            with np.errstate(over="ignore"):
+                targets = (Y - offset).astype(self._dtype)
+            ensure_finite("difference of y and the mean", self._dtype, targets)
         return Data(X, targets, self._basis_at(X), self._mean.names(X.shape[1]))
 
     def _check_coefficients(self, n: int) -> None:
@@ -249,7 +285,10 @@ class ModelState:
 
     def _basis_at(self, points: FloatArray) -> FloatArray:
         """Return the basis functions of the trend, shape (m, q), in the model's dtype."""
-        return np.ascontiguousarray(self._mean.basis(points), dtype=self._dtype)
+        with np.errstate(over="ignore"):
+            basis = np.ascontiguousarray(self._mean.basis(points), dtype=self._dtype)
+        ensure_finite("values of the mean's basis functions", self._dtype, basis)
+        return basis
 
     def _as_targets(self, values: FloatArray) -> FloatArray:
         """Give an array of shape (m, k) the number of dimensions that the targets have."""
@@ -295,13 +334,8 @@ class ModelState:
             self._posterior = None
 
 
-def _make_locks_of_child() -> None:
-    for model in list(_models):
-        model._make_locks()
-
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_make_locks_of_child)
+    os.register_at_fork(after_in_child=_models.make_locks)
 
 
 def finite_bounds(hyperparameters: Hyperparameters) -> Float64Array:

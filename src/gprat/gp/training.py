@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -23,9 +23,10 @@ from gprat.exceptions import (
     NotPositiveDefiniteError,
     UnsupportedTypeError,
 )
-from gprat.gp.likelihood import Likelihood
-from gprat.gp.state import finite_bounds
+from gprat.gp.likelihood import Likelihood, check_leverage
+from gprat.gp.state import OBJECTIVES, finite_bounds
 from gprat.kernels import Program
+from gprat.kernels._reading import is_list
 from gprat.noise import IntArray
 from gprat.optimize.adam import Moments
 from gprat.optimize.advice import advise
@@ -164,18 +165,20 @@ class Training(Likelihood):
         models = self._check_partners(partners)
         with _locked(models):
             active = self._active_positions(fixed)
-            is_default = optimizer == "l-bfgs-b" and max_iter is None and not partners
-            if partners and warm_start not in (None, "auto"):
+            is_default = optimizer == "l-bfgs-b" and max_iter is None and len(models) == 1
+            is_warm = warm_start is not None and validation.as_choice(warm_start) != "auto"
+            if len(models) > 1 and is_warm:
                 raise InvalidInputError(
                     "a warm start on some of the rows cannot be combined with partners, whose rows "
                     "are others. Leave warm_start out."
                 )
+            further = self._check_starts(starts)
             return self._train(
                 models,
                 active,
                 method,
-                self._check_starts(starts),
-                n_restarts=n_restarts if starts is None else len(starts),
+                further,
+                n_restarts=n_restarts if further is None else len(further),
                 random_state=random_state,
                 warm_start=self._resolve_warm_start(warm_start, len(active), is_default),
                 callback=callback,
@@ -245,7 +248,10 @@ class Training(Likelihood):
             model._release()
         for model, hyperparameters in zip(models, starts, strict=True):
             # Before the early stages on few rows: they may take minutes.
-            self._engine.ensure_memory(model._problem(hyperparameters), model._objective)
+            problem = model._problem(hyperparameters)
+            self._engine.ensure_memory(problem, model._objective)
+            if model._objective is OBJECTIVES["leave_one_out"]:
+                check_leverage(problem)
         task = add_tasks([m._task(s, active) for m, s in zip(models, starts, strict=True)])
         if further is not None:
             remaining = iter(further)
@@ -265,12 +271,21 @@ class Training(Likelihood):
     def _check_starts(self, starts: Sequence[npt.ArrayLike] | None) -> list[Float64Array] | None:
         if starts is None:
             return None
+        if not is_list(starts):
+            raise UnsupportedTypeError(
+                f"starts must be a list of hyperparameters as in theta, got {starts!r}. Pass "
+                "[theta] for one start."
+            )
         names, is_log = self._hyperparameters.names, self._hyperparameters.is_log
         return [validation.check_theta(start, names, is_log) for start in starts]
 
     def _check_partners(self, partners: Sequence[Training]) -> list[Training]:
         """Return this model and its partners."""
         names = self._hyperparameters.names
+        if not is_list(partners):
+            raise UnsupportedTypeError(
+                f"partners must be a list of gprat.GP, got {partners!r}. Leave it out for none."
+            )
         for position, partner in enumerate(partners):
             if not isinstance(partner, Training):
                 raise UnsupportedTypeError(
@@ -300,6 +315,10 @@ class Training(Likelihood):
         names = self._hyperparameters.names
         if isinstance(fixed, str):
             fixed = (fixed,)
+        if not isinstance(fixed, Iterable) or (isinstance(fixed, np.ndarray) and fixed.ndim == 0):
+            raise UnsupportedTypeError(
+                f"fixed must be names of hyperparameters, got {fixed!r}. Leave it out for none."
+            )
         left_out = {i for name in fixed for i in positions_of(name, names, "fixed")}
         return np.array([i for i in range(len(names)) if i not in left_out], dtype=np.intp)
 
@@ -310,6 +329,11 @@ class Training(Likelihood):
             return default_schedule(self._X.shape[0], p) if is_default else None
         if warm_start is None or isinstance(warm_start, str):
             return warm_start  # `train` says what is wrong with other strings
+        if not is_list(warm_start):
+            raise UnsupportedTypeError(
+                f'warm_start must be "auto", None or numbers of rows, got {warm_start!r}. Pass '
+                "ascending numbers, such as (100, 1000)."
+            )
         return tuple(warm_start)
 
     def _task(self, start: Hyperparameters, active: IntArray) -> TrainingTask:

@@ -21,6 +21,7 @@ __all__ = [
     "check_integer",
     "check_number",
     "element_names",
+    "is_list",
     "is_real_valued",
     "read_hyperparameter",
 ]
@@ -210,6 +211,20 @@ def check_number(value: Any, name: str) -> float:
     return float(number)
 
 
+def is_list(values: Any) -> bool:
+    """Whether `values` is a sequence of anything but characters, or an array with an axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> is_list((1, 2)), is_list(np.array(3)), is_list("text")
+    (True, False, False)
+    """
+    if isinstance(values, np.ndarray):
+        return values.ndim > 0
+    return isinstance(values, Sequence) and not isinstance(values, str | bytes)
+
+
 def check_columns(dims: Any, name: str, n_columns: int | None) -> tuple[int, ...]:
     """Return the columns that `dims` selects, or say what `name` must be.
 
@@ -246,7 +261,7 @@ def check_columns(dims: Any, name: str, n_columns: int | None) -> tuple[int, ...
                 f"{name} is {dims!r}, which needs the number of features: pass n_features"
             )
         columns = tuple(range(n_columns)[dims])
-    elif isinstance(dims, Sequence | np.ndarray) and not isinstance(dims, str):
+    elif is_list(dims):
         columns = tuple(check_integer(dim, f"each of {name}", minimum=0) for dim in dims)
     else:
         raise UnsupportedTypeError(

@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from sklearn.utils import check_random_state
 
-from gprat.exceptions import InvalidInputError
+from gprat.exceptions import InvalidInputError, UnsupportedTypeError
 from gprat.kernels._base import Float64Array
 from gprat.kernels._reading import check_integer
 from gprat.kernels.program import as_real_array
@@ -25,6 +25,8 @@ _MAX_FREQUENCIES = 4096
 # A line in the periodogram is one cycle over the range wide: four frequencies across it.
 _FREQUENCIES_PER_LINE = 4
 _SAMPLES = 1024
+# Powers and frequencies of data within it and its inverse are numbers.
+_LEAST_RANGE = 1e-100
 _MAX_LINES = 32
 
 
@@ -170,11 +172,22 @@ def _check(X: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Float64Array, Float64Arr
             raise InvalidInputError(
                 f"{name} is constant, so it has no spectrum; give two or more different values"
             )
+        if not _LEAST_RANGE <= np.ptp(column) <= 1.0 / _LEAST_RANGE:
+            raise InvalidInputError(
+                f"{name} has a range of {np.ptp(column):.3g}, whose square or inverse is no "
+                "floating-point number; scale it to the order of one"
+            )
     return inputs, targets
 
 
 def _generator(random_state: Any) -> np.random.RandomState:
     if isinstance(random_state, np.random.Generator):
         return np.random.RandomState(random_state.integers(2**32, dtype=np.uint32))
-    generator: np.random.RandomState = check_random_state(random_state)
+    try:
+        generator: np.random.RandomState = check_random_state(random_state)
+    except (TypeError, ValueError):
+        raise UnsupportedTypeError(
+            "random_state must be None, a whole number from 0 to 2³² − 1, a RandomState or a "
+            f"numpy.random.Generator, got {random_state!r}"
+        ) from None
     return generator

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import ClassVar
+from numbers import Real
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -127,11 +128,11 @@ class ArcCosine(LeafKernel):
         return [f"order={self.order}"]
 
 
-def check_order(order: object, name: str) -> int:
+def check_order(order: Any, name: str) -> int:
     """Return the order of an arc-cosine kernel, or say what it must be."""
-    if isinstance(order, bool) or order not in (0, 1, 2):
+    if not isinstance(order, Real) or isinstance(order, bool) or order not in (0, 1, 2):
         raise InvalidInputError(f"{name} must be 0, 1 or 2, got {order!r}")
-    return int(order)
+    return int(float(order))
 
 
 def _angles(A: Float64Array, B: Float64Array) -> Float64Array:

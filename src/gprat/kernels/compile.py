@@ -120,6 +120,8 @@ _LEAVES: dict[type, _Leaf] = {
     Linear: _Leaf(Opcode.LINEAR, ("variance", "centre"), ("variance", "centre")),
     Cosine: _Leaf(Opcode.COSINE, ("period",), ("period",)),
 }
+# Powers beyond are 0, 1 or infinity in floating-point numbers.
+_HIGHEST_DEGREE = 1 << 53
 _READS_NO_FEATURES = (Opcode.CONSTANT, Opcode.WHITE)
 _MATERN = {
     0.5: Opcode.MATERN12,
@@ -321,6 +323,10 @@ def _visit_polynomial(
     compiler: _Compiler, kernel: Any, path: str, columns: _Columns | None
 ) -> None:
     degree = check_integer(kernel.degree, f"{path}degree of Polynomial", minimum=1)
+    if degree > _HIGHEST_DEGREE:
+        raise InvalidInputError(
+            f"{path}degree of Polynomial must be at most {_HIGHEST_DEGREE:,}, got {degree:,}"
+        )
     offset = compiler.take(kernel, "offset", path, columns)
     variance = compiler.take(kernel, "variance", path, columns, per_feature=True)
     origin = compiler.append(ReadHyperparameter(f"{path}centre", np.zeros(1), False, None))

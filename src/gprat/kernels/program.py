@@ -342,7 +342,11 @@ def as_real_array(values: Any, name: str) -> npt.NDArray[np.float64]:
     """
     try:
         array = np.asarray(values)
-    except ValueError:  # NumPy refuses nested sequences of unequal lengths.
+    except (
+        ValueError,
+        TypeError,
+        RuntimeError,
+    ):  # nested sequences of unequal lengths, others' objects
         array = np.asarray(None)
     if array.dtype.kind not in "iuf":
         raise UnsupportedTypeError(f"{name} must be real and numeric, got {values!r}")

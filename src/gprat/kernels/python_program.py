@@ -84,14 +84,7 @@ class PythonProgram:
             raise UnsupportedKernelError(
                 f"{type(kernel).__name__} cannot be cloned as scikit-learn's kernels can: {error}"
             ) from error
-        with np.errstate(divide="ignore", invalid="ignore"):
-            theta = np.asarray(copy.theta, dtype=np.float64)
-            bounds = np.reshape(copy.bounds, (-1, 2))
-        if theta.ndim != 1 or bounds.shape != (theta.size, 2):
-            raise UnsupportedKernelError(
-                f"theta and bounds of {type(kernel).__name__} must have shapes (p,) and (p, 2), "
-                f"got {theta.shape} and {np.shape(copy.bounds)}"
-            )
+        theta = _check_theta_and_bounds(copy)
         program = cls(copy, reason, _free_names(copy, theta.size), n_features)
         for name, entry in zip(program.names, theta, strict=True):
             if not np.isfinite(entry):
@@ -317,6 +310,31 @@ def copy_compiled(kernel: Kernel) -> Kernel:
             value = deepcopy(value)
         copy.__dict__[name] = value
     return _unwrap(copy)
+
+
+def _check_theta_and_bounds(kernel: Kernel) -> Float64Array:
+    """Return theta of a kernel if its bounds fit it."""
+    name = type(kernel).__name__
+    with np.errstate(divide="ignore", invalid="ignore"):
+        try:
+            theta = np.asarray(kernel.theta, dtype=np.float64)
+            bounds = np.asarray(kernel.bounds, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise UnsupportedKernelError(
+                f"theta and bounds of {name} must be arrays of real numbers: {error}"
+            ) from error
+    if theta.ndim != 1 or bounds.shape not in ((theta.size, 2), (2 * theta.size,)):
+        raise UnsupportedKernelError(
+            f"theta and bounds of {name} must have shapes (p,) and (p, 2), got {theta.shape} and "
+            f"{bounds.shape}"
+        )
+    low, high = bounds.reshape(-1, 2).T
+    if not (low <= high).all():
+        raise InvalidInputError(
+            f"bounds of {name} must hold a lower and an upper bound for each entry of theta, in "
+            f"this order and not NaN; got {bounds.tolist()}"
+        )
+    return theta
 
 
 def _unwrap(kernel: Kernel) -> Kernel:

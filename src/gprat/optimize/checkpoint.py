@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from gprat._files import temporary_beside, write_atomically
+from gprat._files import read_regular, temporary_beside, write_atomically
+from gprat._json import parse_json
 from gprat._validation import Float64Array
 from gprat.exceptions import (
     CheckpointError,
@@ -265,8 +266,8 @@ class _DamagedError(Exception):
 def _probe(path: Path) -> None:
     """Check that a file can be written beside `path`."""
     try:
-        with temporary_beside(path) as temporary:
-            temporary.touch(exist_ok=False)
+        with temporary_beside(path):
+            pass
     except OSError as error:
         raise CheckpointError(
             f"no checkpoint can be written to the folder {path.parent}: {error}. Make the folder, "
@@ -311,14 +312,11 @@ def _read_body(path: Path) -> dict[str, Any]:
 
 def _read_json(path: Path) -> Any:
     try:
-        size = path.stat().st_size
-        text = path.read_bytes() if size <= _LARGEST_FILE else b"too large for a checkpoint"
+        return parse_json(read_regular(path, _LARGEST_FILE), allow_constants=True)
     except OSError as error:
         raise CheckpointError(f"the checkpoint {path} cannot be read: {error}.") from error
-    try:
-        return json.loads(text)
     # Nested too deeply, or no text, or no JSON, or numbers with thousands of digits.
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise CheckpointError(
             f"{path} is damaged: it is no JSON ({error!s:.100}). {_START_AFRESH}"
         ) from None

@@ -46,6 +46,8 @@ class Archive:
     ) -> None:
         self.description = {} if description is None else description
         self.arrays = {} if arrays is None else arrays
+        # Arrays by the archive that they are in, once the first one is taken.
+        self._parts: dict[str, dict[str, npt.NDArray[Any]]] | None = None
 
     def put(self, name: str, part: Archive) -> None:
         """Put an archive into this one, its arrays under ``name/``."""
@@ -55,9 +57,17 @@ class Archive:
     def take(self, name: str) -> Archive:
         """Take out the archive that was put in under this name."""
         description = self.take_entry(name, dict)
-        prefix = f"{name}/"
-        keys = [key for key in self.arrays if key.startswith(prefix)]
-        return Archive(description, {key[len(prefix) :]: self.arrays.pop(key) for key in keys})
+        if self._parts is None:
+            self._parts = self._split()
+        return Archive(description, self._parts.pop(name, None))
+
+    def _split(self) -> dict[str, dict[str, npt.NDArray[Any]]]:
+        """Move arrays out that belong to other archives: all at once, as both may be many."""
+        parts: dict[str, dict[str, npt.NDArray[Any]]] = {}
+        for key in [key for key in self.arrays if "/" in key]:
+            part, _, name = key.partition("/")
+            parts.setdefault(part, {})[name] = self.arrays.pop(key)
+        return parts
 
     def take_entry(self, name: str, *kinds: type) -> Any:
         """Take an entry out of the description, which must be of one of these types exactly.
@@ -107,6 +117,6 @@ class Archive:
         ModelFileError
             If something is left.
         """
-        left = [*self.description, *self.arrays]
+        left = [*self.description, *self.arrays, *(self._parts or ())]
         if left:
             raise ModelFileError(f"it has entries that belong to no model: {', '.join(left):.200}")

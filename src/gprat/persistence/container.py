@@ -15,7 +15,6 @@ import json
 import math
 import mmap
 import os
-import stat
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,7 +25,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from gprat._files import write_atomically
+from gprat._files import NotRegularError, open_regular, write_atomically
+from gprat._json import parse_json
 from gprat.exceptions import InvalidInputError, ModelFileError
 
 __all__ = ["Arrays", "read_container", "write_container"]
@@ -35,6 +35,8 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 _FORMAT, _VERSION = "gprat model", 1
 _ENTRY = "gprat"
+# Looked up once: reading a model opens no other file.
+_GPRAT = version("gprat")
 _PREFIX = b'{"__metadata__": {"gprat": "'
 _NO_DIGEST = "0" * 64
 _PADDING = "padding/"
@@ -43,6 +45,7 @@ _BLOCK_BYTES = 1 << 22
 # The limit of the format itself.
 _LARGEST_HEADER = 100_000_000
 _ANOTHER = "Load another copy, or save the model again."
+_SHORTER = f"became shorter while it was read. {_ANOTHER}"
 _DTYPES = {"F64": "float64", "F32": "float32", "I64": "int64", "U8": "uint8"}
 _CODES = {name: code for code, name in _DTYPES.items()}
 
@@ -71,7 +74,7 @@ def write_container(path: Path, arrays: Arrays, document: Mapping[str, Any]) -> 
         "sha256": _NO_DIGEST,
         "format": _FORMAT,
         "version": _VERSION,
-        "gprat": version("gprat"),
+        "gprat": _GPRAT,
     }
     text = json.dumps(frame | dict(document), allow_nan=False)
     table: dict[str, Any] = {"__metadata__": {_ENTRY: text}}
@@ -110,10 +113,11 @@ def read_container(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[An
     OSError
         If it cannot be opened or read.
     """
-    # Looked at before it is opened, which for a pipe would wait for a writer.
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise ModelFileError(f"{path} is no regular file. Pass the path of a saved model.")
-    with path.open("rb") as file:
+    try:
+        file = open_regular(path)
+    except NotRegularError as error:
+        raise ModelFileError(f"{error}. Pass the path of a saved model.") from None
+    with file:
         size = os.fstat(file.fileno()).st_size
         try:
             header = _read_header(file, size)
@@ -122,9 +126,9 @@ def read_container(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[An
             _check_version(document)
             tensors = _check_table(table, size - 8 - len(header))
             _check_digest(file, header, document)
+            mapped = _map(file, size)
         except ModelFileError as error:
             raise ModelFileError(f"{path} {error}") from None
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     begin = 8 + len(header)
     for entry in ("sha256", "format", "version"):
         document.pop(entry)
@@ -179,27 +183,22 @@ def _read_header(file: BinaryIO, size: int) -> bytes:
     file.seek(8)
     header = file.read(length)
     if len(header) != length:
-        raise ModelFileError(f"became shorter while it was read. {_ANOTHER}")
+        raise ModelFileError(_SHORTER)
     return header
 
 
+def _map(file: BinaryIO, size: int) -> mmap.mmap:
+    if os.fstat(file.fileno()).st_size < size:
+        raise ModelFileError(_SHORTER)
+    return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+
+
 def _parse(text: str | bytes, what: str) -> dict[str, Any]:
-    """Read JSON strictly: no key twice, no NaN or infinity, an object at the top."""
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        entries = dict(pairs)
-        if len(entries) != len(pairs):
-            raise ValueError("a name comes twice")
-        return entries
-
-    def refuse(constant: str) -> None:
-        raise ValueError(f"it holds {constant}")
-
+    """Read JSON strictly, with an object at the top."""
     try:
-        decoded = text.decode("utf-8") if isinstance(text, bytes) else text
-        value = json.loads(decoded, object_pairs_hook=unique, parse_constant=refuse)
+        value = parse_json(text)
     # Also numbers with thousands of digits, and text that is not UTF-8.
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ModelFileError(
             f"is damaged: {what} is no JSON ({error!s:.100}). {_ANOTHER}"
         ) from None
@@ -227,7 +226,7 @@ def _check_version(document: dict[str, Any]) -> None:
     if format_version > _VERSION:
         raise ModelFileError(
             f"has format version {format_version}, written by gprat {document.get('gprat')!s:.40}; "
-            f"this is gprat {version('gprat')}, which reads up to version {_VERSION}. Install a "
+            f"this is gprat {_GPRAT}, which reads up to version {_VERSION}. Install a "
             "newer gprat."
         )
 

@@ -94,11 +94,11 @@ def _check_bounds(plain: Any) -> LogBounds:
 def _label(label: object) -> object:
     if isinstance(label, str):
         return str(label)
-    if type(label) in _LABELS:
+    if type(label) in _LABELS and not (isinstance(label, float) and math.isinf(label)):
         return label
     raise UnsupportedTypeError(
-        f"the label {label!r:.80} of noise_groups has type {type(label).__name__}, which cannot be "
-        "saved. Use text or numbers as labels."
+        f"the label {label!r:.80} of noise_groups has type {type(label).__name__}, or no end, and "
+        "cannot be saved. Use text or finite numbers as labels."
     )
 
 

@@ -354,15 +354,17 @@ def choose_bandwidth(machine: Machine, bandwidth: Any) -> Machine:
         return machine
     try:
         value = float(bandwidth)
+    except OverflowError:
+        value = float("inf")
     except (TypeError, ValueError):
         raise UnsupportedTypeError(
             f"bandwidth must be a number of bytes a second, got {bandwidth!r}. Pass one such as "
             "200e9, or None."
         ) from None
-    if not 0.0 < value < float("inf"):
+    if not 1.0 <= value < float("inf"):
         raise InvalidInputError(
-            f"bandwidth must be positive and finite, got {bandwidth!r}. Pass bytes a second, such "
-            "as 200e9, or None."
+            f"bandwidth must be finite and at least 1 byte a second, got {bandwidth!r}. Pass bytes "
+            "a second, such as 200e9, or None."
         )
     if isinstance(machine, ModelMachine):
         return dataclasses.replace(machine, bandwidth=value)

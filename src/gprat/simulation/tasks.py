@@ -20,8 +20,8 @@ OperationName: TypeAlias = Literal["fit", "predict", "variance", "covariance"]
 # Far above what tiles of a sensible size make; they take less than a gigabyte.
 _MOST_TASKS = 4_000_000
 # A square matrix of that side still has addresses.
-_LARGEST_SIZE = 1_000_000
-_MOST_THREADS = 4096
+LARGEST_SIZE = 1_000_000
+MOST_THREADS = 4096
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -198,9 +198,9 @@ def check_threads(threads: Any) -> int:
     """Return a number of threads that a machine may have, from 1 to 4096."""
     remedy = "Pass how many threads compute, such as threads=64."
     count = validation.check_positive_integer(threads, "threads", remedy)
-    if count > _MOST_THREADS:
+    if count > MOST_THREADS:
         raise InvalidInputError(
-            f"threads must be at most {_MOST_THREADS:,}, got {count:,}: no machine with common "
+            f"threads must be at most {MOST_THREADS:,}, got {count:,}: no machine with common "
             f"memory has so many. {remedy}"
         )
     return count
@@ -226,9 +226,9 @@ def _check_points(m: Any, operation: Operation) -> int:
 def check_size(value: Any, name: str) -> int:
     """Return a count from 1 to 1,000,000."""
     number = validation.check_positive_integer(value, name, "Pass a count, such as 10_000.")
-    if number > _LARGEST_SIZE:
+    if number > LARGEST_SIZE:
         raise InvalidInputError(
-            f"{name} must be at most {_LARGEST_SIZE:,} to be simulated, got {number:,}. Pass a "
+            f"{name} must be at most {LARGEST_SIZE:,} to be simulated, got {number:,}. Pass a "
             "smaller one; costs that need no task list are told by gprat.plan."
         )
     return number

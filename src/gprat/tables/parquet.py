@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gprat.exceptions import InvalidInputError
 from gprat.tables.kinds import import_pandas, import_parquet
-from gprat.tables.table import Table, tidy
+from gprat.tables.table import Table, check_regular, tidy
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -22,8 +22,7 @@ class ParquetTable(Table):
 
     def __init__(self, path: Path) -> None:
         self._parquet = import_parquet()
-        with path.open("rb"):  # in the words of the system, if it cannot be read
-            pass
+        check_regular(path)
         self.path = path
         with self._explained(), self._parquet.ParquetFile(path) as file:
             super().__init__(path, file.schema_arrow.names)

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gprat._files import NotRegularError, open_regular
 from gprat.exceptions import InvalidInputError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["Table", "tidy"]
+__all__ = ["Table", "check_regular", "tidy"]
 
 _MOST_COLUMNS = 20_000
 # Of a block of rows when its columns are short.
@@ -67,6 +68,22 @@ class Table(ABC):
                 f"{self.path} has no column {name!r}, which is to be {role}. It has "
                 f"{_list(self.columns)}.{_separator_hint(self.columns) or hint}"
             )
+
+
+def check_regular(path: Path) -> None:
+    """Refuse pipes, which cannot be read twice, and devices, which may have no end.
+
+    Raises
+    ------
+    InvalidInputError
+        If something else than a file has the name.
+    OSError
+        If it cannot be read, in the words of the system.
+    """
+    try:
+        open_regular(path).close()
+    except NotRegularError as error:
+        raise InvalidInputError(f"{error}. Pass a table that is stored in a file.") from None
 
 
 def _check_columns(path: Path, columns: Sequence[str]) -> None:

@@ -14,15 +14,17 @@ from typing import IO, TYPE_CHECKING, cast
 
 from gprat.exceptions import InvalidInputError
 from gprat.tables.kinds import OPENERS, import_pandas, kind_of
-from gprat.tables.table import Table, tidy
+from gprat.tables.table import Table, check_regular, tidy
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 __all__ = ["TextTable"]
 
-# Characters of a line.
+# Characters of a line, and of the rows that are read at a time: a small compressed file may hold
+# cells without end.
 _LONGEST_LINE = 1 << 24
+_LARGEST_BLOCK = 1 << 28
 
 
 class TextTable(Table):
@@ -37,8 +39,9 @@ class TextTable(Table):
         """Yield blocks whose cells are text as it stands in the file, or missing."""
         pandas = import_pandas()
         with self._explained(), self._open() as file:
+            bounded = _Bounded(file, self.path)
             reader = pandas.read_csv(
-                file,
+                bounded,
                 sep=self._separator,
                 header=0,
                 names=list(self.columns),
@@ -48,6 +51,7 @@ class TextTable(Table):
                 iterator=True,
             )
             while True:
+                bounded.room = _LARGEST_BLOCK
                 with warnings.catch_warnings():
                     # A row that is too long would lose its end.
                     warnings.simplefilter("error", pandas.errors.ParserWarning)
@@ -94,6 +98,7 @@ class TextTable(Table):
                 yield record
 
     def _open(self) -> IO[str]:
+        check_regular(self.path)
         opener = OPENERS[kind_of(self.path)[1]]
         return cast("IO[str]", opener(self.path, "rt", encoding="utf-8-sig", newline=""))
 
@@ -116,6 +121,29 @@ class TextTable(Table):
             if isinstance(error, Warning):
                 reason = "the first rows have more cells than there are columns"
             raise InvalidInputError(f"{self.path} cannot be read: {reason}.") from None
+
+
+class _Bounded:
+    """Text of which no more is read than there is room for."""
+
+    def __init__(self, file: IO[str], path: Path) -> None:
+        self._file, self._path = file, path
+        self.room = _LARGEST_BLOCK
+
+    def read(self, size: int = -1, /) -> str:
+        """Return the next characters."""
+        text = self._file.read(min(_LONGEST_LINE, size if size > 0 else _LONGEST_LINE))
+        self.room -= len(text)
+        if self.room < 0:
+            raise InvalidInputError(
+                f"{self._path} has cells that are too long: the rows that are read at a time have "
+                f"more than {_LARGEST_BLOCK:,} characters. Is a quotation mark not closed?"
+            )
+        return text
+
+    def __iter__(self) -> Iterator[str]:
+        """Return the lines, which pandas expects of a file, but reads by `read`."""
+        return iter(self._file)
 
 
 def _encoding_hint(path: Path) -> str:

@@ -36,6 +36,7 @@ _FAMILY_OF = {
     "mean_product": "prediction",
     "variance": "prediction",
     "covariance": "prediction",
+    "product": "covariances",
 }
 _FAMILY_BY_START = {
     "solve": "solves",
@@ -44,7 +45,15 @@ _FAMILY_BY_START = {
     "gram_": "inverse",
 }
 _IN_PAIRS = frozenset(
-    {"assemble", "contract", "cross_covariance", "mean", "mean_gradient", "variance_gradient"}
+    {
+        "assemble",
+        "contract",
+        "cross_covariance",
+        "mean",
+        "mean_gradient",
+        "product",
+        "variance_gradient",
+    }
 )
 
 

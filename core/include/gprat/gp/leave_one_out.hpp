@@ -2,7 +2,7 @@
 
 #include "gprat/gp/conditioning.hpp"
 #include "gprat/gp/problem.hpp"
-#include "gprat/linalg/buffer.hpp"
+#include "gprat/linalg/column_buffer.hpp"
 #include "gprat/tasks/task_graph.hpp"
 
 namespace gprat::gp {
@@ -55,11 +55,11 @@ tasks::Handle add_leave_one_out(tasks::TaskGraph& graph, tasks::Rank rank, Leave
                                 const ConditioningOperands<T>& operands);
 
 /// Overwrites `diagonal` with that of P, from the factor: columns of L⁻¹ in blocks, as wide as
-/// those of `v`, which has n × block entries a slot.
+/// those of `v`, a block for each slot.
 template <class T>
 void add_inverse_diagonal(tasks::TaskGraph& graph, const Problem<T>& problem,
                           const Conditioning<T>& conditioning,
-                          const ConditioningOperands<T>& operands, const Buffer<T>& v,
+                          const ConditioningOperands<T>& operands, const ColumnBuffer<T>& v,
                           index_t slots, T* diagonal);
 
 }  // namespace gprat::gp

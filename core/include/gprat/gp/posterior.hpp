@@ -1,8 +1,11 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
+#include <vector>
 
 #include "gprat/gp/conditioning.hpp"
+#include "gprat/gp/predict.hpp"
 #include "gprat/gp/predict_gradient.hpp"
 #include "gprat/gp/problem.hpp"
 #include "gprat/tasks/fork_safe_mutex.hpp"
@@ -27,13 +30,18 @@ public:
     void predict_mean(TestPoints<T> test, T* mean, const tasks::RunOptions& options);
 
     /// Mean, and the variance of the latent function, k(x, x) − ‖L⁻¹k(X, x)‖² + ‖g‖² (eqs. 2.26 and
-    /// 2.42). Rounding never makes it negative. Works in blocks of points: memory n × block.
-    void predict_variance(TestPoints<T> test, T* mean, T* variance,
-                          const tasks::RunOptions& options);
+    /// 2.42). Where rounding makes it negative it is clipped, which is counted. Works in blocks of
+    /// points: memory n × block.
+    Clipping predict_variance(TestPoints<T> test, T* mean, T* variance,
+                              const tasks::RunOptions& options);
 
-    /// Mean and full covariance, K** − VᵀV + GᵀG with V = L⁻¹K(X, X*): memory n·m + m².
-    void predict_covariance(TestPoints<T> test, T* mean, T* covariance,
-                            const tasks::RunOptions& options);
+    /// Mean and full covariance, K** − VᵀV + GᵀG with V = L⁻¹K(X, X*): memory n·m + m². Clips its
+    /// diagonal.
+    Clipping predict_covariance(TestPoints<T> test, T* mean, T* covariance,
+                                const tasks::RunOptions& options);
+
+    /// How many variances all calls have clipped.
+    index_t clipped_variances() const { return clipped_variances_; }
 
     /// Derivatives of mean and variance by the test points. Memory as for the variance.
     PredictionGradient predict_gradient(TestPoints<T> test, const tasks::RunOptions& options);
@@ -47,7 +55,8 @@ public:
     /// Overwrites the columns of B (n × r) with L·B: gives white noise the covariance K.
     void color(MatrixView<T> b, const tasks::RunOptions& options);
 
-    /// diag(P), P = K⁻¹ − UUᵀ, from the factor: n³/3 operations, memory n × tile a slot.
+    /// diag(P), P = K⁻¹ − UUᵀ, zero where only rounding is left, from the factor: n³/3 operations,
+    /// memory n × tile a slot.
     void inverse_diagonal(T* diagonal, const tasks::RunOptions& options);
 
     /// Writes L, with zeros above the diagonal.
@@ -72,10 +81,14 @@ private:
     template <class AddTasks>
     void run_on_columns(MatrixView<T> b, const tasks::RunOptions& options, AddTasks&& add);
 
+    /// Adds up what blocks have clipped, and remembers how much.
+    Clipping count(const std::vector<Clipping>& blocks);
+
     Problem<T> problem_;
     tasks::ForkSafeMutex mutex_;
     std::unique_ptr<Conditioning<T>> conditioning_;  ///< as soon as there is a factor
     bool is_solved_ = false;
+    std::atomic<index_t> clipped_variances_ = 0;
 };
 
 }  // namespace gprat::gp

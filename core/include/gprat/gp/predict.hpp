@@ -1,10 +1,12 @@
 #pragma once
 
 #include <algorithm>
+#include <vector>
 
 #include "gprat/gp/conditioning.hpp"
 #include "gprat/gp/problem.hpp"
 #include "gprat/linalg/buffer.hpp"
+#include "gprat/linalg/column_buffer.hpp"
 #include "gprat/tasks/task_graph.hpp"
 
 namespace gprat::gp {
@@ -23,6 +25,23 @@ struct TestPoints {
                 basis_t.block(0, blocks.begin(q), basis_t.rows, blocks.extent(q))};
     }
 };
+
+/// Variances that rounding had made negative, and that were set to zero.
+struct Clipping {
+    index_t count = 0;
+    double worst = 0.0;  ///< how far below zero, as a part of the prior variance
+
+    /// The variance that stays. NaN is none that rounding explains.
+    double clip(double variance, double prior) {
+        if (!(variance < 0.0)) return variance;
+        ++count;
+        worst = std::max(worst, prior > 0.0 ? -variance / prior : 1.0);
+        return 0.0;
+    }
+};
+
+/// What all blocks of test points have clipped.
+Clipping total(const std::vector<Clipping>& blocks);
 
 /// Work of a prediction at m points with the factor at hand; kernel entries count as ten flops.
 template <class T>
@@ -65,15 +84,15 @@ struct VarianceWorkspace {
     VarianceWorkspace(const Problem<T>& problem, index_t m, const tasks::TaskGraph& graph,
                       index_t most_slots);
 
-    index_t n;
-    TileLayout blocks;         ///< blocks of test points
-    index_t slots;             ///< blocks in memory at a time
-    Buffer<T> v;               ///< slots × n × block
-    Buffer<double> explained;  ///< ‖V_j‖² by test point
+    TileLayout blocks;              ///< blocks of test points
+    index_t slots;                  ///< blocks in memory at a time
+    ColumnBuffer<T> v;              ///< slots × block columns
+    Buffer<double> explained;       ///< ‖V_j‖² by test point
+    std::vector<Clipping> clipped;  ///< by block
     TrendWorkspace<T> trend;
 
     MatrixView<T> block(index_t q) const {
-        return {v.data() + (q % slots) * n * blocks.tile_size(), n, blocks.extent(q)};
+        return v.columns((q % slots) * blocks.tile_size(), blocks.extent(q));
     }
 };
 
@@ -86,14 +105,15 @@ template <class T>
 void add_predict_variance(tasks::TaskGraph& graph, const Problem<T>& problem,
                           const Conditioning<T>& conditioning,
                           const ConditioningOperands<T>& operands, TestPoints<T> test, T* mean,
-                          T* variance, const VarianceWorkspace<T>& workspace);
+                          T* variance, VarianceWorkspace<T>& workspace);
 
-/// `v` has n × m entries.
+/// `v` has m columns of n. Sizes `clipped` to one entry a block.
 template <class T>
 void add_predict_covariance(tasks::TaskGraph& graph, const Problem<T>& problem,
                             const Conditioning<T>& conditioning,
                             const ConditioningOperands<T>& operands, TestPoints<T> test, T* mean,
-                            T* covariance, const Buffer<T>& v, const TrendWorkspace<T>& trend);
+                            T* covariance, const ColumnBuffer<T>& v, const TrendWorkspace<T>& trend,
+                            std::vector<Clipping>& clipped);
 
 /// Adds V := L⁻¹K(X, points) and projected := Vᵀ·[L⁻¹Y Q], which without a trend is K(points, X)·α
 /// without waiting for α; then, with a trend, the mean and G.

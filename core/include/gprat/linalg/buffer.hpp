@@ -13,7 +13,7 @@ namespace detail {
 struct FreePages {
     std::size_t bytes = 0;
     bool is_mapping = false;
-    void operator()(void* memory) const;
+    void operator()(void* memory) const noexcept;
 };
 std::unique_ptr<void, FreePages> allocate_pages(std::size_t bytes);
 }  // namespace detail

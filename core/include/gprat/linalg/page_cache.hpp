@@ -10,7 +10,8 @@ namespace gprat {
 /// triangle for every evaluation, and having its pages cleared anew costs a tenth of the time of
 /// a factorisation at n = 8192.
 ///
-/// The system may take the pages back whenever it is short of memory. Blocks that don't fit a new
+/// At most an eighth of the machine's memory is kept, and the system may take the pages back
+/// whenever it is short. Blocks that don't fit a new
 /// request are freed before it is served, so that they never add to the peak of an operation.
 class PageCache {
 public:
@@ -25,19 +26,21 @@ public:
     Block take(std::size_t bytes);
 
     /// Keeps the block, or frees it.
-    void give(Block block);
+    void give(Block block) noexcept;
 
     /// Frees what is kept.
     void clear();
 
 private:
-    static constexpr std::size_t kMostBytes = std::size_t{1} << 30;
+    static constexpr std::size_t kMostBlocks = 512;
 
+    PageCache();
     void free_all();
 
     std::mutex mutex_;
     std::vector<Block> blocks_;
     std::size_t bytes_ = 0;
+    std::size_t most_bytes_;
 };
 
 }  // namespace gprat

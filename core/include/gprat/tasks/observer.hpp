@@ -1,5 +1,7 @@
 #pragma once
 
+#include <span>
+
 #include "gprat/types.hpp"
 
 namespace gprat::tasks {
@@ -25,6 +27,7 @@ inline constexpr RunId kNoRun = -1;
 struct TaskRun {
     const TaskLabel& label;
     index_t graph;  ///< as the observer numbered it
+    index_t task;   ///< its place in the graph's program order, from 0
     int thread;
     /// The predecessor that was the last to end. None if all had ended when the task was added. On
     /// one thread, where tasks run as they are added, the one before.
@@ -39,6 +42,11 @@ public:
     virtual ~Observer() = default;
     /// Gives the new graph, which may use that many threads, a number.
     virtual index_t graph_created(int threads) noexcept = 0;
+    /// A graph has a new task, which runs on a worker: called on the thread that adds, before the
+    /// task may start.
+    virtual void task_added(index_t /*graph*/, index_t /*task*/, const TaskLabel& /*label*/,
+                            std::span<const index_t> /*reads*/,
+                            std::span<const index_t> /*writes*/) noexcept {}
     virtual void task_started(TaskRun& run) noexcept = 0;
     virtual RunId task_finished(const TaskRun& run) noexcept = 0;
 };

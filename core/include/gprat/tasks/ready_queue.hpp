@@ -18,7 +18,11 @@ class ReadyQueue {
 public:
     explicit ReadyQueue(int workers);
 
-    void push(TaskGraph::Task* task, std::size_t worker);
+    /// Makes room for so many tasks at a time. Called by one thread, while others push and pop.
+    void reserve(std::size_t tasks);
+
+    /// There is room.
+    void push(TaskGraph::Task* task, std::size_t worker) noexcept;
 
     /// Only called when there are at least as many tasks as callers.
     TaskGraph::Task* pop(std::size_t worker);
@@ -37,6 +41,7 @@ private:
 
     std::size_t count_;
     std::unique_ptr<Heap[]> heaps_;
+    std::size_t room_ = 0;
 };
 
 }  // namespace gprat::tasks

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.estimator``: the estimator beside scikit-learn's, in the same run."""
+"""``python -m benchmarks.details.estimator``: the estimator beside scikit-learn's, in one run."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.gaussian_process import GaussianProcessRegressor as Peer
 
-from benchmarks.core import make_data, peak_resident_gib, time_call
-from benchmarks.yardsticks import Dpotrf, native_yardsticks
+from benchmarks.details.calls import Dpotrf, make_data, peak_resident_gib, time_call
+from benchmarks.yardsticks import native_yardsticks
 from gprat import GaussianProcessRegressor, runtime
 from gprat.kernels import RBF, ConstantKernel
 
@@ -118,7 +118,7 @@ def memory_of_predictions() -> float:
 
 def in_a_process_of_its_own(function: str) -> float:
     """Call a function of this module in a fresh process."""
-    code = f"from benchmarks.estimator import {function}; print({function}())"
+    code = f"from benchmarks.details.estimator import {function}; print({function}())"
     completed = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True
     )
@@ -149,7 +149,9 @@ def _duration(seconds: float) -> str:
 
 def main() -> None:
     """Parse the command line and measure."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.estimator", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.details.estimator", description=__doc__
+    )
     parser.add_argument("--n", type=int, nargs="+", default=[100, 500, 2000, 8192])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", type=Path, help="also write the measurements to this file")

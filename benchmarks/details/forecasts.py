@@ -1,4 +1,4 @@
-"""Tile sizes chosen and best, times predicted and measured. ``python -m benchmarks.tiles``.
+"""``python -m benchmarks.details.forecasts``: tile sizes and times, predicted and measured.
 
 Two tables. The first sweeps the tile size of the likelihood with its gradient: what ``"auto"`` has
 chosen beside the best of the sweep, and the time that the simulation predicts beside the measured
@@ -21,8 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 import gprat
-from benchmarks.core import make_data, make_model, time_call
-from benchmarks.yardsticks import Dpotrf
+from benchmarks.details.calls import Dpotrf, make_data, make_model, time_call
 from gprat.calibration import CalibratedMachine, Calibration, find
 from gprat.planning import auto_tile_size
 from gprat.simulation import record_tasks, run
@@ -159,7 +158,9 @@ def print_plans(rows: Sequence[dict[str, Any]]) -> None:
 
 def main() -> None:
     """Parse the command line and measure."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.tiles", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.details.forecasts", description=__doc__
+    )
     parser.add_argument("--n", type=int, nargs="+", default=SIZES, help="training points")
     parser.add_argument("--plan-n", type=int, nargs="*", default=(2000, 4000, 8192))
     parser.add_argument("--threads", type=int, nargs="+", default=(1, 2))

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.training DATA``: training beside scikit-learn's, and what kernels cost.
+"""``python -m benchmarks.details.training DATA``: training beside scikit-learn's; kernels' costs.
 
 DATA is a compressed table of comma-separated numbers, the target in the last column.
 """
@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.gaussian_process import GaussianProcessRegressor
 
-from benchmarks.core import make_data, peak_resident_gib, time_call
-from benchmarks.yardsticks import Dpotrf, native_yardsticks
+from benchmarks.details.calls import Dpotrf, make_data, peak_resident_gib, time_call
+from benchmarks.yardsticks import native_yardsticks
 from gprat import GP, runtime
 from gprat.kernels import (
     RBF,
@@ -174,7 +174,9 @@ def print_kernels(console: Console, kernels: dict[str, Any]) -> None:
 
 def main() -> None:
     """Parse the command line and measure."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.details.training", description=__doc__
+    )
     parser.add_argument("data", type=Path, help="compressed CSV file, the target last")
     parser.add_argument("--n", type=int, default=4000, help="rows to fit")
     parser.add_argument("--n-kernels", type=int, default=8192, help="rows for the rich kernel")

@@ -1,0 +1,1 @@
+"""Closer looks at single parts, each a command that prints a table."""

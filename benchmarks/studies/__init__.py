@@ -1,0 +1,1 @@
+"""The studies: each measures, draws and tells; see `benchmarks.study.Study`."""
