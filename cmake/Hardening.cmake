@@ -1,8 +1,7 @@
 # Flags that turn many a memory error into an immediate stop, and make others harder to exploit. They cost
 # no time that can be measured: checks stand where functions begin and end, and in calls of libc.
 #
-# harden(TARGET) applies them. It does nothing for other compilers than GCC and Clang, nor beside
-# sanitizers, which watch the same calls, nor where lines are counted.
+# harden(TARGET) applies them. It does nothing for other compilers than GCC and Clang.
 
 option(GPRAT_HARDENING "Compile and link with hardening flags (GCC and Clang)" ON)
 
@@ -18,18 +17,20 @@ foreach(flag IN ITEMS -fstack-protector-strong -fstack-clash-protection
   endif()
 endforeach()
 
-# Without optimisation libc warns that it can't. Level 3 needs GCC 12.
+# Calls of libc that know how much room there is. That needs an optimising compiler, level 3 needs GCC 12;
+# sanitizers watch the plain calls.
 set(fortify_level 3)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 12)
   set(fortify_level 2)
 endif()
-set(is_optimised $<NOT:$<CONFIG:Debug>>)
-list(APPEND hardening_flags
-  $<${is_optimised}:-U_FORTIFY_SOURCE> $<${is_optimised}:-D_FORTIFY_SOURCE=${fortify_level}>)
+if(NOT GPRAT_SANITIZE)
+  set(is_optimised $<NOT:$<CONFIG:Debug>>)
+  list(APPEND hardening_flags
+    $<${is_optimised}:-U_FORTIFY_SOURCE> $<${is_optimised}:-D_FORTIFY_SOURCE=${fortify_level}>)
+endif()
 
 function(harden target)
-  if(NOT GPRAT_HARDENING OR GPRAT_SANITIZE OR GPRAT_COVERAGE
-     OR NOT CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
+  if(NOT GPRAT_HARDENING OR NOT CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
     return()
   endif()
   target_compile_options(${target} PRIVATE ${hardening_flags})
