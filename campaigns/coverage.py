@@ -1,8 +1,8 @@
 """Which lines of Python and of C++ the tests run: ``python -m campaigns.coverage``.
 
-The extension and the tests of the core are compiled with counters. Then all tests run, also those that
-need GPyTorch, with the processes that they start. Lines that no test can reach are left out where a
-comment says why, ``not covered: REASON``, in either language.
+The extension and the tests of the core are compiled with counters. Then all tests run, also those
+that need GPyTorch, with the processes that they start. Lines that no test can reach are left out
+where a comment says why, ``not covered: REASON``, in either language.
 """
 
 from __future__ import annotations
@@ -67,9 +67,7 @@ def python_lines(environment: Environment) -> dict[str, Any]:
         if environment.run("python", "-m", "coverage", *arguments, **variables):
             sys.exit(f"coverage {arguments[0]} failed")
     totals = json.loads(report.read_text(encoding="utf-8"))["totals"]
-    return summary(
-        totals["covered_lines"], totals["num_statements"], totals["excluded_lines"]
-    )
+    return summary(totals["covered_lines"], totals["num_statements"], totals["excluded_lines"])
 
 
 def native_lines(environment: Environment) -> dict[str, Any]:

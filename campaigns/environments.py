@@ -39,9 +39,7 @@ class Environment:
         """Install requirements, or whatever else ``pip install`` takes."""
         self._run("-m", "pip", "install", "--quiet", *self._constraints, *what)
 
-    def run(
-        self, program: str, *arguments: str, folder: Path = ROOT, **variables: str
-    ) -> int:
+    def run(self, program: str, *arguments: str, folder: Path = ROOT, **variables: str) -> int:
         """Run a program of the environment; return its exit status.
 
         Parameters

@@ -1,14 +1,13 @@
 """The source distribution: ``python -m campaigns.sdist``.
 
-Built twice from clean clones it's the same file, byte for byte. It has all files that are under version
-control and no other, is installed by pip in an empty environment, and its tests run there.
+Built twice from clean clones it's the same file, byte for byte. It has all files that are under
+version control and no other, is installed by pip in an empty environment, and tests run there.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import subprocess
 import sys
 import tarfile
@@ -41,7 +40,7 @@ def clone(folder: Path, umask: int = 0o022) -> Path:
         Permissions that the files don't get. The distribution must not depend on them.
     """
     command = ["git", "clone", "--quiet", "--depth=1", ROOT.as_uri(), str(folder)]
-    subprocess.run(command, check=True, preexec_fn=lambda: os.umask(umask))
+    subprocess.run(command, check=True, umask=umask)
     return folder
 
 
@@ -103,7 +102,9 @@ def main() -> None:
             "tests_of_the_installed_passed": installed,
         }
     Console().print(figures)
-    write_result("sdist", {**figures, "seconds": round(time.monotonic() - start)}, arguments.results)
+    write_result(
+        "sdist", {**figures, "seconds": round(time.monotonic() - start)}, arguments.results
+    )
     sys.exit(0 if reproducible and installed and not missing and not surplus else 1)
 
 

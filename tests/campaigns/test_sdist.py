@@ -4,7 +4,6 @@ import importlib.util
 import shutil
 
 import pytest
-
 from campaigns.environments import ROOT
 from campaigns.sdist import build, clone, differences
 

@@ -4,10 +4,9 @@ import tomllib
 from importlib import metadata
 
 import pytest
-from packaging.version import Version
-
 from campaigns.environments import ROOT
 from campaigns.versions import lower_bounds
+from packaging.version import Version
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
