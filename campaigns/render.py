@@ -18,9 +18,9 @@ INTRODUCTION = """\
 # How gprat is tested
 
 `make test` runs all that is quick: properties, comparisons with a dense reference, with
-scikit-learn and, where it is installed, GPyTorch, on fresh random data; every example of the documentation; and
-a short version of each campaign. Campaigns run longer, each by one command. A failure prints the
-seed that repeats it. What follows is generated from what they recorded
+scikit-learn and, where it is installed, GPyTorch, on fresh random data; every example of the
+documentation; and a short version of each campaign. Campaigns run longer, each by one command. A
+failure prints the seed that repeats it. What follows is generated from what they recorded
 (`python -m campaigns.render`).
 """
 
