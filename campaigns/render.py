@@ -1,0 +1,190 @@
+"""``python -m campaigns.render``: make the documentation's page from what campaigns recorded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from campaigns.record import RESULTS
+
+__all__ = ["PAGE", "page"]
+
+PAGE = Path(__file__).parents[1] / "docs/testing.md"
+
+INTRODUCTION = """\
+# How gprat is tested
+
+`make test` runs all that is quick: properties, comparisons with a dense reference, with
+scikit-learn and, where it is installed, GPyTorch, on fresh random data; every example of the
+documentation; and a short version of each campaign. Campaigns run longer, each by one command. A
+failure prints the seed that repeats it. What follows is generated from what they recorded
+(`python -m campaigns.render`).
+"""
+
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """A row of the page: what a campaign proves, and which of its figures tell."""
+
+    name: str
+    command: str
+    proves: str
+    tell: Callable[[Figures], str]
+
+
+def worst(figures: Figures) -> str:
+    """Return the worst scaled residual of each quantity."""
+    groups = (figures["matrices"], figures["models"])
+    quantities: dict[str, float] = {}
+    for group in groups:
+        for quantity, by_kind in group["worst"].items():
+            quantities[quantity] = max(quantities.get(quantity, 0.0), *by_kind.values())
+    cases = sum(group["cases"] for group in groups)
+    ratios = ", ".join(f"{name} {value:.2g}" for name, value in quantities.items())
+    return f"{cases:,} cases, {figures['failures']} failures; worst ratios: {ratios}"
+
+
+def loaders(figures: Figures) -> str:
+    """Return how many files were accepted and refused."""
+    kinds = ("models", "checkpoints", "calibrations")
+    refused = sum(figures[kind]["refused"] for kind in kinds)
+    failed = [kind for kind in kinds if figures[kind]["failed"]]
+    return (
+        f"{figures['inputs']:,} files, {refused:,} refused with a clear error, the others valid; "
+        f"failures: {', '.join(failed) or 'none'}; {figures['how']}"
+    )
+
+
+def soak(figures: Figures) -> str:
+    """Return hours, operations and how flat memory was."""
+    return (
+        f"{figures['hours']:g} hours, {figures['operations']:,} operations in "
+        f"{figures['rounds']:,} rounds, {figures['crowds_of_threads']:,} crowds of "
+        f"{figures['threads_of_a_crowd']} threads, {figures['forks_under_load']:,} forks under "
+        f"load; {figures['results_that_drifted']} results drifted; memory from "
+        f"{figures['resident_mib_after_warm_up']:.0f} to "
+        f"{figures['resident_mib_at_the_end']:.0f} MiB"
+    )
+
+
+def stress(figures: Figures) -> str:
+    """Return what was counted."""
+    counted = {name: value for name, value in figures.items() if isinstance(value, int)}
+    return ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in counted.items())
+
+
+def sanitizers(figures: Figures) -> str:
+    """Return how much ran under each, without a finding: a finding ends the campaign."""
+    runs = {name: run for name, run in figures.items() if isinstance(run, dict) and "tests" in run}
+    return "; ".join(
+        f"{name}: {run['tests']} test programs, {run.get('stress', {}).get('graphs', 0):,} random "
+        "graphs"
+        for name, run in runs.items()
+    )
+
+
+def allocations(figures: Figures) -> str:
+    """Return how many allocations failed, and what was left behind."""
+    native = figures["native"]
+    return (
+        f"{sum(run['faults'] for run in native):,} failures in C++, "
+        f"{sum(run['leaked'] for run in native)} leaks; {figures['python']['faults']:,} from Python"
+    )
+
+
+CAMPAIGNS = (
+    Campaign(
+        "accuracy",
+        "make accuracy",
+        "Factor, solve, inverse, log determinant, likelihood, gradient and variance are right to a "
+        "few n·ε (times the condition number where theory says so), by kind of matrix and model, "
+        "against long double arithmetic; the bounds of certificates hold.",
+        worst,
+    ),
+    Campaign(
+        "fuzz",
+        "make fuzz",
+        "Whatever is passed to the public interface: the answer is that of the reference, or a "
+        "documented error. Never a crash, a hang, a NaN, or a changed input.",
+        lambda f: f"{f['inputs']:,} inputs in {f['seconds']} s, {len(f['defects'])} defects",
+    ),
+    Campaign(
+        "fuzz_loaders",
+        "make fuzz-loaders",
+        "Files that are damaged or hostile are refused: no code runs, no other file is read, no "
+        "more memory is taken than their size justifies.",
+        loaders,
+    ),
+    Campaign(
+        "interrupts",
+        "make interrupts",
+        "Ctrl-C at random moments, in a terminal and in a notebook's kernel, stops the work and "
+        "leaves a model that answers.",
+        lambda f: (
+            f"{f['interruptions']:,} interruptions, {len(f['failures'])} failures; in a terminal "
+            f"{f['terminal']['interrupted']} came in time, in a notebook "
+            f"{f['notebook']['interrupted']}"
+        ),
+    ),
+    Campaign(
+        "kills",
+        "make kills",
+        "Killed while it saves, or with a disk that is full or fails: the old file is there or the "
+        "new one, whole.",
+        lambda f: (
+            f"{f['saves killed']} saves and {f['trainings killed']} trainings killed, "
+            f"{f['sizes that were too small']} disks too small, {f['writes that failed']} failing "
+            f"writes; {len(f['failures'])} failures"
+        ),
+    ),
+    Campaign(
+        "soak",
+        "make soak HOURS=1",
+        "Hours of fits, predictions, updates, saves, threads and forks in one process: results "
+        "don't drift, memory stays flat.",
+        soak,
+    ),
+    Campaign(
+        "stress",
+        "make stress",
+        "Random task graphs, with exceptions and cancellations, and random sequences of operations "
+        "give the bits of one thread; no two tasks that conflict overlap, whatever the delays.",
+        stress,
+    ),
+    Campaign(
+        "sanitize",
+        "make sanitize",
+        "The same under ThreadSanitizer, AddressSanitizer with leaks, and "
+        "UndefinedBehaviorSanitizer, each of which must find planted mistakes first.",
+        sanitizers,
+    ),
+    Campaign(
+        "faults_memory",
+        "make faults-memory",
+        "Every allocation of every operation fails once: a clear error, nothing leaked, and the "
+        "same model answers.",
+        allocations,
+    ),
+)
+
+
+def page(results: Path = RESULTS) -> str:
+    """Return the page; campaigns without a record have no figures in it."""
+    parts = [INTRODUCTION]
+    for campaign in CAMPAIGNS:
+        parts.append(f"## `{campaign.command}`\n\n{campaign.proves}")
+        path = results / f"{campaign.name}.json"
+        if path.exists():
+            figures = json.loads(path.read_text(encoding="utf-8"))
+            parts.append(f"Last recorded ({figures['date'][:10]}): {campaign.tell(figures)}.")
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
+    print(PAGE)
