@@ -41,7 +41,9 @@ def make_environment() -> Environment:
         "--config-settings=cmake.define.GPRAT_COVERAGE=ON",
         "--config-settings=cmake.define.GPRAT_BUILD_TESTS=ON",
     )
-    environment.install("--group", "test", "--group", "peers", "--group", "coverage")
+    environment.install("--group", "test", "--group", "coverage")
+    # Tests compare with GPyTorch and take its models over, where it is.
+    environment.install("--requirement", str(ROOT / "benchmarks/peers/requirements/gpytorch.txt"))
     return environment
 
 

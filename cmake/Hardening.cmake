@@ -39,8 +39,4 @@ function(harden target)
     # All addresses are resolved when the library is loaded, and are read-only from then on.
     target_link_options(${target} PRIVATE "LINKER:-z,relro,-z,now,-z,noexecstack")
   endif()
-  if(CMAKE_SYSTEM_NAME STREQUAL "Linux" AND type STREQUAL "MODULE_LIBRARY")
-    # A module shows Python its initialiser, and nothing of the libraries in it to anybody.
-    target_link_options(${target} PRIVATE "LINKER:--exclude-libs,ALL")
-  endif()
 endfunction()

@@ -9,7 +9,7 @@ import pytest
 from gprat import _core
 
 elffile = pytest.importorskip("elftools.elf.elffile")
-dynamic = pytest.importorskip("elftools.elf.dynamic")
+enums = pytest.importorskip("elftools.elf.enums")
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="not an ELF file")
 
@@ -39,8 +39,8 @@ def symbols(extension):
 
 def test_addresses_are_resolved_on_loading_and_read_only_from_then_on(extension):
     flags = {tag.entry.d_tag: tag.entry.d_val for tag in entries(extension)}
-    now = flags.get("DT_FLAGS", 0) & dynamic.ENUM_DT_FLAGS["DF_BIND_NOW"]
-    now_1 = flags.get("DT_FLAGS_1", 0) & dynamic.ENUM_DT_FLAGS_1["DF_1_NOW"]
+    now = flags.get("DT_FLAGS", 0) & enums.ENUM_DT_FLAGS["DF_BIND_NOW"]
+    now_1 = flags.get("DT_FLAGS_1", 0) & enums.ENUM_DT_FLAGS_1["DF_1_NOW"]
     assert "DT_BIND_NOW" in flags or now or now_1
     assert len(segments(extension, "PT_GNU_RELRO")) == 1
 
@@ -75,5 +75,4 @@ def test_stacks_are_protected_and_calls_of_libc_checked(extension):
 
 def test_only_the_initialiser_is_shown_to_others(extension):
     _, shown = symbols(extension)
-    assert "PyInit__core" in shown
-    assert not {name for name in shown if "gprat" in name or "nanobind" in name}
+    assert shown == {"PyInit__core"}
