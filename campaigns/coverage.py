@@ -22,6 +22,9 @@ from campaigns.record import RESULTS, write_result
 FOLDER = BUILD / "coverage"
 EXTENSION = FOLDER / "extension"
 
+# What they run is no test of gprat's, or programs that are built otherwise; counting slows it down.
+NOT_OURS = ["--ignore=tests/benchmarks", "--ignore=tests/campaigns"]
+
 # The least that may be covered, in per cent of lines.
 GOALS = {"python": 95.0, "c++": 90.0}
 
@@ -51,7 +54,7 @@ def run_tests(environment: Environment, arguments: list[str]) -> bool:
     """Run the tests of Python and of C++ with counters; return whether all passed."""
     for counters in EXTENSION.rglob("*.gcda"):
         counters.unlink()
-    measured = ["coverage", "run", "-m", "pytest", "-q", *arguments]
+    measured = ["coverage", "run", "-m", "pytest", "-q", *NOT_OURS, *arguments]
     python = environment.run("python", "-m", *measured, COVERAGE_FILE=str(FOLDER / "data"))
     native = environment.run("ctest", "--test-dir", str(EXTENSION), "--output-on-failure")
     return python == native == 0
