@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,19 +24,26 @@ class Competition:
     tried; one that takes longer all the same is stopped. Either is said in the row.
     """
 
-    def __init__(self, peers: Mapping[str, PeerProcess], effort: Effort) -> None:
+    def __init__(
+        self,
+        peers: Mapping[str, PeerProcess],
+        effort: Effort,
+        earlier: Iterable[Mapping[str, Any]] = (),
+    ) -> None:
         self._peers, self._effort = peers, effort
-        # Operation and peer: n and seconds where it was last timed.
+        # Operation and peer: n and seconds where it was last timed, or stopped.
         self._known: dict[tuple[str, str], tuple[int, float]] = {}
+        for row in earlier:
+            seconds = row.get("median", effort.limit if row.get("failure") == "time" else None)
+            if seconds is not None:
+                self._known[row["operation"], row["peer"]] = row["n"], seconds
         self._unloadable: dict[str, PeerError] = {}
 
-    def load(self, problem: Problem, names: tuple[str, ...] | None = None) -> None:
-        """Give all peers a problem, or those of these names."""
+    def load(self, problem: Problem) -> None:
+        """Give all peers a problem."""
         arrays, hyperparameters = problem.arrays(), problem.hyperparameters()
         self._unloadable = {}
         for name, peer in self._peers.items():
-            if names is not None and name not in names:
-                continue
             try:
                 peer.load(arrays, hyperparameters)
             except PeerError as failure:
@@ -44,9 +51,7 @@ class Competition:
                     raise
                 self._unloadable[name] = failure
 
-    def rows(
-        self, problem: Problem, operation: str, names: tuple[str, ...] | None = None
-    ) -> list[dict[str, Any]]:
+    def rows(self, problem: Problem, operation: str) -> list[dict[str, Any]]:
         """Return a row for each peer that offers the operation; the problem has been loaded.
 
         Raises
@@ -56,11 +61,7 @@ class Competition:
         PeerError
             If ours could not be had.
         """
-        peers = {
-            name: peer
-            for name, peer in self._peers.items()
-            if peer.offers(operation) and (names is None or name in names)
-        }
+        peers = {name: peer for name, peer in self._peers.items() if peer.offers(operation)}
         first, outcome = self._warm_up(peers, operation, problem.n)
         # A peer may fail after it has once succeeded, so calls are wrapped.
         failed: dict[str, PeerError] = {}
@@ -76,6 +77,8 @@ class Competition:
                 continue
             outcome[name] |= timing.summary()
             self._known[operation, name] = problem.n, outcome[name]["median"]
+        for peer in peers.values():
+            peer.release()
         common = problem.describe() | {"operation": operation}
         return [common | {"peer": name} | outcome[name] for name in peers]
 
@@ -115,7 +118,8 @@ class Competition:
         if known is None or name == REFERENCE:
             return
         expected = known[1] * (n / known[0]) ** 3
-        if n > known[0] and expected > self._effort.limit:
+        # From much smaller problems, whose fixed costs weigh more, nothing follows.
+        if known[0] < n <= 2 * known[0] and expected > self._effort.limit:
             raise PeerError(
                 "time",
                 f"{name} would take some {expected:.0f} s, by {known[1]:.1f} s at n = {known[0]}",

@@ -38,6 +38,8 @@ _STARTUP = 300.0
 # Share of the memory that was free at the start which one peer may hold.
 _SHARE = 0.85
 _LOOK = 0.1
+# What a peer may hold while others have their turn at another operation.
+_IDLE = 2**30
 
 
 class PeerError(RuntimeError):
@@ -106,6 +108,11 @@ class PeerProcess:
         folder = self._folder / "result"
         shutil.rmtree(folder, ignore_errors=True)
         return folder
+
+    def release(self) -> None:
+        """End the process if it holds much memory; the next question begins it anew."""
+        if self._process is not None and _resident(self._process.pid) > _IDLE:
+            self._stop()
 
     def close(self) -> None:
         """End the process and remove its files."""

@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from benchmarks.competition import Competition
-from benchmarks.peers.process import PeerProcess, started
+from benchmarks.peers.process import PeerError, PeerProcess, started
 from benchmarks.problem import Problem
 from benchmarks.record import Record
 from benchmarks.report.style import COLOURS, LABELS, sizes_axis
@@ -66,22 +66,35 @@ PEER_TARGETS = {
 def measure(options: Options) -> Outcome:
     """Time operation by operation, all peers in turn."""
     rows: list[dict[str, Any]] = []
+    extra = {}
     with started(options.peers, options.threads) as peers:
-        competition = Competition(
-            {name: peer for name, peer in peers.items() if name != "lapack"}, options.effort
-        )
-        for n in options.sizes:
-            problem = Problem(n=n, m=n)
-            alone = n > LARGEST_OF_PEERS
-            options.tell(f"n = {n}: loading")
-            competition.load(problem, ALONE if alone else None)
-            rows += _factorisation(problem, peers, options)
-            for operation, title in OPERATIONS.items():
-                if alone and operation == "covariance":
-                    continue
-                options.tell(f"n = {n}: {title}")
-                rows += competition.rows(problem, operation, ALONE if alone else None)
-        return Outcome(rows, {name: peer.about for name, peer in peers.items()})
+        try:
+            for n in options.sizes:
+                _measure_size(n, peers, options, rows)
+        except PeerError as failure:
+            # What was measured in half an hour isn't thrown away.
+            options.tell(f"ended early: {failure}")
+            extra["ended early"] = str(failure)
+        return Outcome(rows, {name: peer.about for name, peer in peers.items()}, extra)
+
+
+def _measure_size(
+    n: int, peers: dict[str, PeerProcess], options: Options, rows: list[dict[str, Any]]
+) -> None:
+    """Add the rows of one size as they come."""
+    problem = Problem(n=n, m=n)
+    alone = n > LARGEST_OF_PEERS
+    names = ALONE if alone else tuple(name for name in peers if name != "lapack")
+    earlier = [row for row in rows if row["peer"] in names]
+    competition = Competition({name: peers[name] for name in names}, options.effort, earlier)
+    options.tell(f"n = {n}: loading")
+    competition.load(problem)
+    rows += _factorisation(problem, peers, options)
+    for operation, title in OPERATIONS.items():
+        if alone and operation == "covariance":
+            continue
+        options.tell(f"n = {n}: {title}")
+        rows += competition.rows(problem, operation)
 
 
 def _factorisation(
@@ -98,6 +111,8 @@ def _factorisation(
     }
     effort = replace(options.effort, fewest=max(options.effort.fewest, 3))
     timings = interleave(calls, {name: call(1) for name, call in calls.items()}, effort)
+    for peer in peers.values():
+        peer.release()
     return [
         problem.describe() | {"operation": asked[name], "peer": name} | timing.summary()
         for name, timing in timings.items()
