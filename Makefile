@@ -6,7 +6,8 @@ NATIVE := build/native
 
 .PHONY: demo test check native-test python-test docs bench format clean \
   stress sanitize sanitize-thread sanitize-address sanitize-undefined sanitize-python \
-  faults-memory fuzz interrupts kills soak fuzz-loaders accuracy
+  faults-memory fuzz interrupts kills soak fuzz-loaders accuracy \
+  coverage minimum-versions newest-versions sdist-check
 
 ## Train on real measurements, forecast them, draw the pictures.
 demo: $(VENV)/demo
@@ -84,6 +85,18 @@ faults-memory: $(VENV)/test
 ## Scaled residuals by kind of matrix and model, and certificates against true errors.
 accuracy: $(VENV)/test
 	$(BIN)/python -m campaigns.accuracy
+
+## Which lines of Python and of C++ the tests run; pages in build/coverage.
+coverage: $(VENV)/test
+	$(BIN)/python -m campaigns.coverage
+
+## The tests with the oldest dependencies that pyproject.toml allows, and with the newest.
+minimum-versions newest-versions: %-versions: $(VENV)/test
+	$(BIN)/python -m campaigns.versions $*
+
+## The source distribution: reproducible, complete, and works where nothing is installed.
+sdist-check: $(VENV)/test
+	$(BIN)/python -m campaigns.sdist
 
 format: $(VENV)/test
 	$(BIN)/ruff check --fix .

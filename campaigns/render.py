@@ -97,6 +97,24 @@ def allocations(figures: Figures) -> str:
     )
 
 
+def coverage(figures: Figures) -> str:
+    """Return the share of lines of each language."""
+    return "; ".join(
+        f"{figures[key]['per_cent']} % of {figures[key]['lines']:,} lines of {name}, with "
+        f"{figures[key]['excluded']} left out"
+        for key, name in (("python", "Python"), ("c++", "C++"))
+    )
+
+
+def versions(figures: Figures) -> str:
+    """Return how many tests passed, and with which versions."""
+    with_these = ", ".join(f"{name} {version}" for name, version in figures["tested_with"].items())
+    return (
+        f"{figures['tests_passed']:,} tests passed, {figures['tests_failed']} failed, with "
+        f"Python {figures['versions']['python']}, {with_these}"
+    )
+
+
 CAMPAIGNS = (
     Campaign(
         "accuracy",
@@ -169,6 +187,38 @@ CAMPAIGNS = (
         "Every allocation of every operation fails once: a clear error, nothing leaked, and the "
         "same model answers.",
         allocations,
+    ),
+    Campaign(
+        "coverage",
+        "make coverage",
+        "The tests run the lines: of Python, also in processes that they start, and of C++, "
+        "counted in an extension that was compiled for it. Lines are left out one by one, where a "
+        "comment says why no test can reach them.",
+        coverage,
+    ),
+    Campaign(
+        "versions_minimum",
+        "make minimum-versions",
+        "The lower bounds of `pyproject.toml` are true: with the oldest version of everything, "
+        "build tools too, the tests of Python pass.",
+        versions,
+    ),
+    Campaign(
+        "versions_newest",
+        "make newest-versions",
+        "They pass with the newest versions that there are.",
+        versions,
+    ),
+    Campaign(
+        "sdist",
+        "make sdist-check",
+        "Built twice from clean clones, the source distribution is the same file; it has what is "
+        "under version control and nothing else; pip installs it where nothing is, and it works.",
+        lambda f: (
+            f"{f['file']}: {'the same' if f['reproducible'] else 'not the same'} bytes; "
+            f"{len(f['missing'])} files missing, {len(f['surplus'])} too many; tests of what was "
+            f"installed {'passed' if f['tests_of_the_installed_passed'] else 'failed'}"
+        ),
     ),
 )
 
