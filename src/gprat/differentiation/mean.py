@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from gprat import _validation as validation
 from gprat._range import ensure_finite
 from gprat._validation import Float64Array, FloatArray
 from gprat.exceptions import InvalidInputError
@@ -128,6 +127,6 @@ class AppliedMean:
 
     def _basis(self, points: FloatArray) -> FloatArray:
         with np.errstate(over="ignore"):
-            basis = np.ascontiguousarray(self.mean.basis(points), dtype=self.dtype)
+            basis: FloatArray = np.ascontiguousarray(self.mean.basis(points), dtype=self.dtype)
         ensure_finite("values of the mean's basis functions", self.dtype, basis)
-        return validation.read_only(basis)
+        return basis

@@ -160,7 +160,7 @@ class Regression:
             If it needs more memory than it may take, or than there is; nothing was computed.
         """
         arguments = self._read(X, y, theta, noise, mean_coefficients)
-        arguments.check_wanted(wanted & ~Wanted.XS)
+        arguments.check_wanted(wanted)
         if Wanted.XS in wanted:
             raise InvalidInputError(
                 "a log marginal likelihood has no test inputs, by which there could be "
