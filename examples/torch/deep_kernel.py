@@ -1,4 +1,4 @@
-"""Learn a function with a jump: a stationary kernel beside one of features that a network learns.
+"""Learn a function with a steep step: a stationary kernel beside one of features that a network learns.
 
 Run with ``python examples/torch/deep_kernel.py``; ``--help`` for options. Needs the extras
 ``torch`` and ``plot``.
@@ -21,7 +21,7 @@ import gprat
 from gprat.kernels import RBF, ConstantKernel
 from gprat.torch import ExactGP
 
-NOISE = 0.05
+NOISE, STEP_WIDTH = 0.05, 0.03
 INK, BLUE, ORANGE = "#222222", "#1f6fb4", "#d1603d"
 
 
@@ -45,8 +45,8 @@ class Prediction:
 
 
 def truth(x: np.ndarray) -> np.ndarray:
-    """Return waves, the right ones one unit higher than the left ones."""
-    return 0.3 * np.sin(3 * x) + (x > 0)
+    """Return waves, and a step up that is a hundred times as steep."""
+    return 0.3 * np.sin(3 * x) + 0.5 * (1 + np.tanh(x / STEP_WIDTH))
 
 
 def measure(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -58,7 +58,7 @@ def measure(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 def learn_stationary(
     data: tuple[np.ndarray, np.ndarray], grid: np.ndarray, test: np.ndarray
 ) -> Prediction:
-    """Train an RBF kernel: one length scale for the waves and for the jump."""
+    """Train an RBF kernel: one length scale for the waves and for the step."""
     gp = gprat.GP(*data, ConstantKernel() * RBF(0.5), noise=0.01)
     gp.optimize(n_restarts=4, random_state=0, progress=False)
     (mean, variance), (test_mean, test_variance) = (
@@ -72,6 +72,7 @@ def learn_deep(
 ) -> tuple[Prediction, np.ndarray]:
     """Train an RBF kernel of two features and the network behind them; return these too."""
     torch.manual_seed(0)
+    torch.set_num_threads(1)  # of tensors this small, threads have nothing to share
     network = torch.nn.Sequential(
         torch.nn.Linear(1, 32),
         torch.nn.Tanh(),
@@ -125,7 +126,7 @@ def draw(
             axes.plot(x, truth(x), ":", color=ORANGE, lw=1.2, label="truth")
             axes.plot(*data, ".", color=INK, ms=3, label="measured")
             axes.set(title=p.name, xlabel="x", ylim=(-0.75, 1.75))
-        panels[0].legend(frameon=False, loc="lower right")
+        panels[0].legend(frameon=False, loc="upper left")
         for j, colour in enumerate((BLUE, ORANGE)):
             panels[2].plot(x, features[:, j], color=colour, label=f"feature {j + 1}")
         panels[2].set(title="what the network has learned", xlabel="x")
@@ -144,7 +145,7 @@ def main() -> None:
     data, (X_test, y_test) = measure(150, rng), measure(1000, rng)
     grid = np.linspace(-2.2, 2.2, 441)[:, None]
     stationary = learn_stationary(data, grid, X_test)
-    deep, features = learn_deep(data, grid, X_test, steps=50 if arguments.quick else 800)
+    deep, features = learn_deep(data, grid, X_test, steps=50 if arguments.quick else 600)
     for prediction in (stationary, deep):
         print(f"{prediction.name}: {prediction.describe(y_test)}")
     draw(arguments.output, data, grid, [stationary, deep], features)
