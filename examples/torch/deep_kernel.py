@@ -1,4 +1,4 @@
-"""Learn a function with a steep step: a stationary kernel beside one of features that a network learns.
+"""Learn waves with a steep step: an RBF kernel, and one of features that a network learns.
 
 Run with ``python examples/torch/deep_kernel.py``; ``--help`` for options. Needs the extras
 ``torch`` and ``plot``.

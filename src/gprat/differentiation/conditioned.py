@@ -13,6 +13,7 @@ from gprat._validation import FloatArray
 from gprat.differentiation.arguments import Arguments
 from gprat.differentiation.gradients import Gradients, Wanted
 from gprat.engines.base import Derivatives, Posterior
+from gprat.kernels import Kernel
 
 __all__ = ["KEPT_BYTES", "Conditioned"]
 

@@ -13,7 +13,8 @@ except ImportError as error:
 
 from gprat.torch.layer import ExactGP
 from gprat.torch.likelihood import log_marginal_likelihood
-from gprat.torch.posterior import Conditioned, Posterior, condition, posterior
+from gprat.torch.posterior import Conditioned, condition, posterior
+from gprat.torch.prediction import Posterior
 
 __all__ = [
     "Conditioned",

@@ -106,8 +106,10 @@ class _LogMarginalLikelihood(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, regression: Regression, wanted: Wanted, *values: Any) -> Tensor:
-        arrays = map(as_array, values)
-        value, gradients = regression.log_marginal_likelihood(*arrays, wanted=wanted)
+        X, y, theta, noise, coefficients = map(as_array, values)
+        value, gradients = regression.log_marginal_likelihood(
+            X, y, theta, noise, coefficients, wanted
+        )
         arguments = [tensor for tensor in values if isinstance(tensor, torch.Tensor)]
         ctx.n_arguments = len(arguments)
         ctx.save_for_backward(*arguments, *as_tensors(gradients)[: len(values)])

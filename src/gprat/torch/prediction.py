@@ -149,6 +149,7 @@ class Posterior:
 
     def _needed_jitter(self) -> Tensor:
         """Return what has to be added to the diagonal of each matrix; zeros where nothing has."""
+        assert self.covariance is not None
         covariance = self.covariance.detach()
         jitter = covariance.new_zeros(covariance.shape[:-2])
         failed = torch.linalg.cholesky_ex(covariance).info
