@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := build/native
 
-.PHONY: demo test check native-test python-test docs bench format clean \
+.PHONY: demo test check native-test python-test test-torch docs bench format clean \
   stress sanitize sanitize-thread sanitize-address sanitize-undefined sanitize-python \
   faults-memory fuzz interrupts kills soak fuzz-loaders accuracy
 
@@ -24,6 +24,11 @@ check: $(VENV)/test
 
 python-test: $(VENV)/test
 	$(BIN)/python -m pytest
+
+## What needs PyTorch, which is too heavy a download for everyone who runs the tests.
+test-torch: $(VENV)/torch
+	$(BIN)/python -m pytest tests/pytorch src/gprat/torch \
+	  'tests/test_documents.py::test_examples_of_the_documentation_run[torch]'
 
 native-test: $(VENV)/test
 	$(BIN)/cmake -G Ninja -S . -B $(NATIVE) -DCMAKE_BUILD_TYPE=Release \
@@ -115,6 +120,10 @@ $(VENV)/demo: $(VENV)/gprat
 
 $(VENV)/test: $(VENV)/gprat
 	$(BIN)/python -m pip install --quiet --group test
+	touch $@
+
+$(VENV)/torch: $(VENV)/test
+	$(BIN)/python -m pip install --quiet --group torch
 	touch $@
 
 $(VENV)/docs: $(VENV)/gprat

@@ -1,9 +1,13 @@
-"""What tests and doctests share: no calibrations unasked, and none in the user's cache folder."""
+"""What tests and doctests share: no calibrations unasked, and none in the user's cache folder.
+
+Packages that need a library which isn't installed are left out; ``make test-torch`` installs it.
+"""
 
 import atexit
 import os
 import shutil
 import tempfile
+from importlib.util import find_spec
 
 _folder = tempfile.mkdtemp(prefix="gprat-cache-")
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
@@ -11,3 +15,5 @@ atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 # Tile sizes by calibration differ from run to run, and with them the last bits of all results.
 os.environ["GPRAT_CALIBRATE"] = "0"
 os.environ["GPRAT_CACHE_DIR"] = _folder
+
+collect_ignore = [] if find_spec("torch") else ["src/gprat/torch", "tests/pytorch"]
