@@ -1,7 +1,6 @@
 """Models of BoTorch and of ours with the same data and hyperparameters."""
 
 import numpy as np
-
 import torch
 from botorch.models import SingleTaskGP
 from gpytorch.kernels import MaternKernel, RBFKernel, ScaleKernel
@@ -34,18 +33,18 @@ def make_ours(X, Y, Yvar=None, *, kernel="RBF", **options):
 
 
 def make_theirs(X, Y, Yvar=None, *, kernel="RBF", **options):
-    """BoTorch's, with the same."""
+    """BoTorch's, with the same; as tensors, since plain numbers would become float32."""
     theirs = RBFKernel(ard_num_dims=D)
     if kernel != "RBF":
         theirs = ScaleKernel(MaternKernel(2.5, ard_num_dims=D)).to(X)
-        theirs.outputscale = VARIANCE
+        theirs.outputscale = X.new_tensor(VARIANCE)
     leaf = theirs if kernel == "RBF" else theirs.base_kernel
-    leaf.to(X).lengthscale = torch.tensor(SCALES).to(X)
+    leaf.to(X).lengthscale = X.new_tensor(SCALES)
     mean = ConstantMean().to(X)
-    mean.constant = MEAN
+    mean.constant = X.new_tensor(MEAN)
     model = SingleTaskGP(X, Y, Yvar, covar_module=theirs, mean_module=mean, **options)
     if Yvar is None:
-        model.likelihood.noise = NOISE
+        model.likelihood.noise = X.new_tensor(NOISE)
     return model.eval()
 
 

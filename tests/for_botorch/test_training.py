@@ -67,3 +67,13 @@ def test_models_come_from_data_sets(rng):
     data = SupervisedDataset(X, Y, feature_names=["a", "b", "c"], outcome_names=["y"])
     model = GPratModel(**GPratModel.construct_inputs(data))
     assert model.gp.X.shape == (N, 3)
+
+
+def test_hyperparameters_are_part_of_the_state(rng, tmp_path):
+    X, Y = make_data(rng)
+    trained = GPratModel(X, Y).fit()
+    torch.save(trained.state_dict(), tmp_path / "model.pt")
+    model = GPratModel(X, Y)
+    assert not (model.gp.theta == trained.gp.theta).all()
+    model.load_state_dict(torch.load(tmp_path / "model.pt"))
+    assert (model.gp.theta == trained.gp.theta).all()

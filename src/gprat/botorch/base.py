@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from botorch.acquisition.objective import PosteriorTransform
-from botorch.models.model import Model
+from botorch.models.gpytorch import GPyTorchModel
 from botorch.models.utils.assorted import fantasize as fantasizing
 from botorch.posteriors import Posterior
 from botorch.sampling.base import MCSampler
@@ -20,11 +21,12 @@ from gprat.exceptions import InvalidInputError
 __all__ = ["GaussianModel"]
 
 
-class GaussianModel(Model):
+class GaussianModel(GPyTorchModel):
     """A model whose outputs are independent of each other and jointly Gaussian at its points.
 
     Subclasses say what the outputs are at transformed points and how they are conditioned further;
-    this class knows transforms, noise and fantasies.
+    this class knows transforms, noise and fantasies. To BoTorch it is one of the models whose
+    posteriors are distributions of GPyTorch, of which acquisition functions keep a factor.
     """
 
     @property
@@ -175,7 +177,16 @@ class GaussianModel(Model):
         noise = self._noise if observation_noise is None else observation_noise
         with fantasizing():
             posterior = self.posterior(X, observation_noise=noise)
-            return self.condition_on_observations(X, sampler(posterior), noise=noise)
+            shape = (*sampler.sample_shape, *posterior.mean.shape)
+            # Samplers want at least one point to sample at.
+            Y = sampler(posterior) if math.prod(shape) else X.new_empty(shape)
+            return self.condition_on_observations(X, Y, noise=noise)
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """Take over the hyperparameters and transforms of a model of the same data."""
+        return torch.nn.Module.load_state_dict(self, state_dict, strict, assign)
 
     def train(self, mode: bool = True) -> GaussianModel:
         """Set the mode of the transforms; training data are kept transformed in either."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from gprat.botorch.base import GaussianModel
 from gprat.botorch.defaults import INITIAL_NOISE, NOISE_BOUNDS, default_kernel, default_priors
 from gprat.botorch.fantasies import FantasyModel
 from gprat.botorch.joint import Joint
+from gprat.botorch.predicting import predict_jointly
 from gprat.exceptions import InvalidInputError
 from gprat.gp import GP
 from gprat.gp.state import NoiseBounds
@@ -219,6 +221,14 @@ class GPratModel(GaussianModel):
         """Transformed training targets, shape (n,), or (k, n) of several outputs."""
         return torch.tensor(self.gp.y.T)
 
+    def get_extra_state(self) -> Tensor:
+        """Return the hyperparameters, `gp.theta`, which a ``state_dict`` has as "_extra_state"."""
+        return torch.tensor(self.gp.theta)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take over hyperparameters from a ``state_dict``."""
+        self.gp.theta = state.numpy()
+
     def subset_output(self, idcs: list[int]) -> GPratModel:
         """Return the model of some of the outputs, with the same hyperparameters."""
         outputs = self._check_outputs(idcs)
@@ -235,9 +245,12 @@ class GPratModel(GaussianModel):
 
     def _joint(self, points: Tensor) -> Joint:
         *batch, q, d = points.shape
-        mean, covariance = predict_jointly(self.gp, points.reshape(-1, q, d))
-        means = mean.unsqueeze(-2) if self.num_outputs == 1 else mean.mT
-        return Joint(means.reshape(*batch, -1, q), covariance.reshape(*batch, 1, q, q))
+        k = self.num_outputs
+        if q == 0:
+            return Joint(points.new_empty(*batch, k, 0), points.new_empty(*batch, 1, 0, 0))
+        mean, covariance = predict_jointly(self.gp, points.reshape(math.prod(batch), q, d))
+        means = mean.unsqueeze(-2) if k == 1 else mean.mT
+        return Joint(means.reshape(*batch, k, q), covariance.reshape(*batch, 1, q, q))
 
     def _condition(
         self, X: Tensor, points: Tensor, targets: Tensor, noise: Tensor | None
