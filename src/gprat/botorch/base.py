@@ -7,9 +7,11 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from botorch.acquisition.objective import PosteriorTransform
 from botorch.models.gpytorch import GPyTorchModel
+from botorch.models.transforms.outcome import OutcomeTransform, Standardize
 from botorch.models.utils.assorted import fantasize as fantasizing
 from botorch.posteriors import Posterior
 from botorch.sampling.base import MCSampler
@@ -100,9 +102,7 @@ class GaussianModel(GPyTorchModel):
             outputs = self._check_outputs(output_indices)
             joint = joint.select(outputs)
             transform = None if transform is None else transform.subset_output(outputs)
-        posterior: Posterior = joint.as_posterior()
-        if transform is not None:
-            posterior = transform.untransform_posterior(posterior, X=points)
+        posterior = _untransform(joint, transform, points)
         return posterior if posterior_transform is None else posterior_transform(posterior)
 
     def condition_on_observations(
@@ -201,8 +201,8 @@ class GaussianModel(GPyTorchModel):
         """Check points as users pass them, and transform them."""
         points = check_points(X, "X", self.dtype, self.n_features)
         try:
-            torch.broadcast_shapes(points.shape[:-2], self.batch_shape)
-        except RuntimeError as error:
+            np.broadcast_shapes(points.shape[:-2], self.batch_shape)
+        except ValueError as error:
             raise InvalidInputError(
                 f"X comes in a batch of shape {tuple(points.shape[:-2])}, which does not broadcast "
                 f"to that of the models, {tuple(self.batch_shape)}. Pass X of shape "
@@ -230,3 +230,13 @@ class GaussianModel(GPyTorchModel):
                 f"numbers in [0, {k})."
             )
         return [index % k for index in indices]
+
+
+def _untransform(joint: Joint, transform: OutcomeTransform | None, points: Tensor) -> Posterior:
+    """Return the posterior of the outputs before they were transformed."""
+    if transform is None:
+        return joint.as_posterior()
+    if type(transform) is Standardize:
+        # Here, since lazy products, as untransform_posterior makes, cost more than they save.
+        return joint.rescale(transform.means, transform.stdvs).as_posterior()
+    return transform.untransform_posterior(joint.as_posterior(), X=points)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from botorch.posteriors.gpytorch import GPyTorchPosterior
 from gpytorch.distributions import MultitaskMultivariateNormal, MultivariateNormal
@@ -42,8 +43,13 @@ class Joint:
 
     def with_noise(self, variances: Tensor) -> Joint:
         """Return the outputs with independent noise, of variances that broadcast to (..., k, q)."""
-        shape = torch.broadcast_shapes(variances.shape, (1, self.mean.shape[-1]))
+        shape = np.broadcast_shapes(variances.shape, (1, self.mean.shape[-1]))
         return Joint(self.mean, self.covariance + torch.diag_embed(variances.expand(shape)))
+
+    def rescale(self, offset: Tensor, factor: Tensor) -> Joint:
+        """Return offset + factor · output, both of shape (1, k)."""
+        mean = offset.mT + factor.mT * self.mean
+        return Joint(mean, factor.square().mT.unsqueeze(-1) * self.covariance)
 
     def condition(self, observed: Tensor, noise: Tensor) -> Joint:
         """Return the outputs at the other points, given those at the first r (R&W A.6).
@@ -71,8 +77,9 @@ class Joint:
 
     def as_posterior(self) -> GPyTorchPosterior:
         """Return BoTorch's posterior of it: single-output for one output, else multi-output."""
-        k, q = self.mean.shape[-2:]
-        batch = torch.broadcast_shapes(self.mean.shape[:-2], self.covariance.shape[:-3])
+        *batch, k, q = self.mean.shape
+        if self.covariance.shape[:-3] != self.mean.shape[:-2]:
+            batch = np.broadcast_shapes(batch, self.covariance.shape[:-3])
         mean = self.mean.expand(*batch, k, q)
         covariance = self.covariance.expand(*batch, k, q, q)
         outputs = [
