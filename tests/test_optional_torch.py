@@ -14,8 +14,15 @@ def test_gprat_does_not_import_torch():
 
 
 def test_without_torch_the_error_names_the_extra():
-    # None in sys.modules is how Python notes that an import is to fail.
-    completed = run("import sys; sys.modules['torch'] = None; import gprat.torch")
+    completed = run(
+        "import sys\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'torch':\n"
+        "            raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Absent())\n"
+        "import gprat.torch\n"
+    )
     assert completed.returncode != 0
     assert "gprat.torch needs PyTorch" in completed.stderr
     assert "pip install 'gprat[torch]'" in completed.stderr

@@ -1,7 +1,7 @@
-"""``python -m benchmarks.details.deep_kernel``: a step of training, beside GPyTorch's exact path.
+"""``python -m benchmarks.details.deep_kernel``: a training step, beside GPyTorch (exact).
 
-A step is a network from 8 inputs by 64 units to 2 features, an RBF kernel of these, the log marginal
-likelihood, its gradient, and a step of Adam, all in float64.
+A step is a network from 8 inputs by 64 units to 2 features, an RBF kernel of these, the log
+marginal likelihood, its gradient, and a step of Adam, all in float64.
 """
 
 from __future__ import annotations
@@ -104,15 +104,15 @@ def make_tensors(n: int) -> tuple[torch.Tensor, torch.Tensor]:
 def compare(n: int) -> float:
     """Check that both have the same loss and the same gradient by the weights."""
     X, y = make_tensors(n)
-    results = []
+    losses, gradients = [], []
     for make in CONTESTANTS.values():
         contestant = make(X, y)
         with exact():
             loss = contestant.loss()
             loss.backward()
-        gradients = [weights.grad for weights in contestant.network.parameters()]
-        results.append([loss.detach(), *gradients])
-    return check_agreement(*results)
+        losses.append([loss.detach()])
+        gradients.append([weights.grad for weights in contestant.network.parameters()])
+    return max(check_agreement(*losses), check_agreement(*gradients))
 
 
 def measure(n: int, repeats: int) -> dict[str, Any]:

@@ -18,7 +18,15 @@ from benchmarks.timing import Effort, interleave
 from gprat import runtime
 from gprat.kernels import RBF, ConstantKernel, Kernel
 
-__all__ = ["NOISE", "PeerRegression", "check_agreement", "exact", "kernel", "medians", "use_threads"]
+__all__ = [
+    "NOISE",
+    "PeerRegression",
+    "check_agreement",
+    "exact",
+    "kernel",
+    "medians",
+    "use_threads",
+]
 
 VARIANCE, LENGTH_SCALE, NOISE = 1.0, 1.0, 0.1
 # Both compute the same formulas in float64: what differs by more is wrong somewhere.
@@ -66,11 +74,16 @@ def use_threads() -> int:
 
 
 def check_agreement(ours: list[torch.Tensor], theirs: list[torch.Tensor]) -> float:
-    """Return the largest difference, relative to the largest entry, or refuse to go on."""
-    worst = max(
-        ((one - other).abs().max() / other.abs().max()).item()
-        for one, other in zip(ours, theirs, strict=True)
-    )
+    """Return the largest difference of any two, relative to the largest entry of all.
+
+    Raises
+    ------
+    RuntimeError
+        If it is more than rounding.
+    """
+    scale = max(tensor.abs().max().item() for tensor in theirs)
+    pairs = zip(ours, theirs, strict=True)
+    worst = max((one - other).abs().max().item() for one, other in pairs) / scale
     if not worst <= TOLERANCE:
         raise RuntimeError(f"gprat and GPyTorch differ by {worst:.1e}: there is nothing to time")
     return worst

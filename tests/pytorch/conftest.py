@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from oracles import random_problem
 
 from gprat.kernels import RBF, ConstantKernel
+from oracles import random_problem
 
 N, D = 14, 2
 

@@ -4,10 +4,10 @@ import contextlib
 
 import pytest
 import torch
-from oracles import Dense
 
 from gprat.kernels import RBF, ConstantKernel, Matern, Periodic, RationalQuadratic
 from gprat.torch import ExactGP, condition, log_marginal_likelihood, posterior
+from oracles import Dense
 
 gpytorch = pytest.importorskip("gpytorch")
 
@@ -78,9 +78,7 @@ def exact():
     stack.enter_context(settings.cholesky_jitter(float_value=0.0, double_value=0.0))
     stack.enter_context(settings.detach_test_caches(False))
     stack.enter_context(
-        settings.fast_computations(
-            covar_root_decomposition=False, log_prob=False, solves=False
-        )
+        settings.fast_computations(covar_root_decomposition=False, log_prob=False, solves=False)
     )
     return stack
 
@@ -171,9 +169,7 @@ def test_values_are_those_of_the_dense_reference(mean, make_problem):
         "zero": lambda P: P[:, :0],
         "constant": lambda P: P[:, :1] ** 0,
         "linear": lambda P: torch.cat([P[:, :1] ** 0, P], dim=1),
-        "quadratic": lambda P: torch.cat(
-            [P[:, :1] ** 0, P, P[:, :1] * P, P[:, 1:] ** 2], dim=1
-        ),
+        "quadratic": lambda P: torch.cat([P[:, :1] ** 0, P, P[:, :1] * P, P[:, 1:] ** 2], dim=1),
     }[mean]
     dense = Dense(kernel, X, Y, problem.row_noise.numpy(), basis(problem.X).numpy())
     arguments = (problem.kernel, problem.theta, problem.row_noise)

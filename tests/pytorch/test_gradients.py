@@ -96,9 +96,7 @@ def test_batches_of_batches(joint, problem):
     assert prediction.mean.shape == (3, 1, 2, 2)
     assert prediction.variance.shape == (3, 1, 2)
     assert torch.autograd.gradcheck(
-        lambda points: parts(
-            posterior(problem.X, problem.Y, points, problem.kernel, joint=joint)
-        ),
+        lambda points: parts(posterior(problem.X, problem.Y, points, problem.kernel, joint=joint)),
         points,
     )
 
@@ -108,9 +106,7 @@ def test_batches_of_batches(joint, problem):
 def test_trends_that_are_integrated_out(mean, outputs, problem):
     arguments = likelihood_arguments(problem, getattr(problem, outputs))
     by_each(
-        lambda **arguments: log_marginal_likelihood(
-            kernel=problem.kernel, mean=mean, **arguments
-        ),
+        lambda **arguments: log_marginal_likelihood(kernel=problem.kernel, mean=mean, **arguments),
         arguments,
     )
     by_each(
@@ -126,9 +122,7 @@ def test_means_with_coefficients(mean, shape, fresh, problem):
     arguments = likelihood_arguments(problem, problem.Y if shape else problem.y)
     arguments["mean_coefficients"] = coefficients
     by_each(
-        lambda **arguments: log_marginal_likelihood(
-            kernel=problem.kernel, mean=mean, **arguments
-        ),
+        lambda **arguments: log_marginal_likelihood(kernel=problem.kernel, mean=mean, **arguments),
         arguments,
     )
     by_each(

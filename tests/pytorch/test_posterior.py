@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from gprat import GP
-from gprat.differentiation import Wanted
 from gprat.exceptions import InvalidInputError, JitterWarning, UnsupportedTypeError
 from gprat.kernels import RBF
 from gprat.torch import Conditioned, condition, posterior
@@ -57,23 +56,6 @@ def test_under_no_grad_data_are_constants(problem):
     model.posterior(points).mean.sum().backward()
     assert points.grad is not None
     assert all(tensor.grad is None for tensor in (X, y, theta, noise))
-
-
-def test_derivatives_that_are_not_asked_for_are_not_computed(problem, monkeypatch):
-    X, y, theta, noise = problem.all_requiring_grad()
-    points = problem.Xs.clone().requires_grad_()
-    prediction = posterior(X, y, points, problem.kernel, theta, noise)
-    wanted = []
-    solver = type(prediction.mean.grad_fn.solver)
-    original = solver.pull_back
-
-    def watched(self, *arguments, **options):
-        wanted.append(arguments[3])
-        return original(self, *arguments, **options)
-
-    monkeypatch.setattr(solver, "pull_back", watched)
-    torch.autograd.grad(prediction.mean.sum(), points)
-    assert wanted == [Wanted.XS]
 
 
 @pytest.mark.parametrize("name", ["X", "y", "theta", "noise"])

@@ -36,9 +36,7 @@ def test_measurements_run(name, options, tmp_path, monkeypatch):
     threads = torch.get_num_threads()
     module = importlib.import_module(f"benchmarks.details.{name}")
     record = tmp_path / "record.json"
-    monkeypatch.setattr(
-        sys, "argv", [name, *options, "--repeats", "2", "--json", str(record)]
-    )
+    monkeypatch.setattr(sys, "argv", [name, *options, "--repeats", "2", "--json", str(record)])
     try:
         module.main()
     finally:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.gaussian_process.kernels import RBF as SklearnRBF
+from sklearn.gaussian_process import kernels
 
 from gprat.differentiation import Conditioned, Regression, Wanted
 from gprat.exceptions import (
@@ -17,7 +17,7 @@ from gprat.means import FixedMean
 from gprat.torch import condition, log_marginal_likelihood, posterior
 
 
-class PythonRBF(SklearnRBF):
+class PythonRBF(kernels.RBF):
     """A kernel that gprat doesn't know, and calls."""
 
 
@@ -196,9 +196,7 @@ def test_kernels_in_python_have_no_derivatives_by_points(name, problem):
 def test_kernels_in_python_have_derivatives_by_the_rest(problem):
     theta = problem.theta[:1].clone()
     assert torch.autograd.gradcheck(
-        lambda y, theta, noise: log_marginal_likelihood(
-            problem.X, y, PythonRBF(0.9), theta, noise
-        ),
+        lambda y, theta, noise: log_marginal_likelihood(problem.X, y, PythonRBF(0.9), theta, noise),
         [tensor.clone().requires_grad_() for tensor in (problem.y, theta, problem.noise)],
     )
 

@@ -14,8 +14,8 @@ from gprat._validation import Float64Array, FloatArray
 from gprat.differentiation.gradients import Wanted
 from gprat.differentiation.mean import AppliedMean
 from gprat.engines.base import Problem
-from gprat.exceptions import InvalidInputError, UnsupportedTypeError
-from gprat.kernels import KernelProgram
+from gprat.exceptions import InvalidInputError, UnsupportedKernelError, UnsupportedTypeError
+from gprat.kernels import KernelProgram, PythonProgram
 from gprat.means import Mean
 
 __all__ = ["Arguments", "as_float_dtype", "read_arguments"]
@@ -168,6 +168,18 @@ class Arguments:
                 "of a trend are integrated out. Pass them, or leave Wanted.MEAN_COEFFICIENTS out."
             )
 
+    def check_input_derivatives(self) -> None:
+        """Refuse derivatives by points where kernel or mean have none."""
+        if isinstance(self.program, PythonProgram):
+            raise UnsupportedKernelError(
+                "derivatives by the inputs need a compiled kernel; this one is evaluated in "
+                f"Python, because {self.program.reason}."
+            )
+        point, nothing = self.X[:1], np.zeros((1, self.X.shape[1]))
+        by_basis = np.zeros((1, self.trend_basis(point).shape[1]))
+        by_values = np.zeros((1, self.Y.shape[1]), dtype=self.dtype)
+        self.mean.pull_back(point, nothing, by_basis, by_values)
+
     # Derivatives as an engine gives them, in the shapes of what they are by
 
     def by_inputs(
@@ -180,7 +192,8 @@ class Arguments:
         """Return the derivatives by the training inputs, those through the mean included."""
         if Wanted.X not in wanted:
             return None
-        assert through_kernel is not None and by_targets is not None
+        assert through_kernel is not None
+        assert by_targets is not None
         total = self.mean.pull_back(self.X, through_kernel, by_basis, -by_targets)
         return self._finish(total, self.X.shape)
 
@@ -210,7 +223,8 @@ class Arguments:
         """Return the derivatives by theta."""
         if Wanted.THETA not in wanted:
             return None
-        assert by_parameters is not None and self.program is not None
+        assert by_parameters is not None
+        assert self.program is not None
         return self._finish(self.program.theta_gradient(by_parameters), (self.program.n_free,))
 
     def by_noise(self, by_row: Float64Array | None, wanted: Wanted) -> FloatArray | None:

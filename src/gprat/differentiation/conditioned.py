@@ -14,7 +14,6 @@ from gprat.differentiation.arguments import Arguments
 from gprat.differentiation.gradients import Gradients, Wanted
 from gprat.differentiation.mean import AppliedMean
 from gprat.engines.base import Derivatives, Posterior
-from gprat.exceptions import InvalidInputError
 
 if TYPE_CHECKING:
     from gprat.gp import GP
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["KEPT_BYTES", "Conditioned"]
 
 KEPT_BYTES = 16 << 20
-"""What a prediction may leave behind for the way back: L⁻¹k(X, Xs), n·m numbers, of the last one."""
+"""What the last prediction may leave behind for the way back: L⁻¹k(X, Xs), n·m numbers."""
 
 _DERIVATIVES = {
     Wanted.THETA: Derivatives.PARAMETERS,
@@ -52,8 +51,9 @@ class Conditioned:
     at a time.
     """
 
-    def __init__(self, arguments: Arguments, posterior: Posterior) -> None:
+    def __init__(self, arguments: Arguments, posterior: Posterior, kernel: Kernel) -> None:
         self._arguments = arguments
+        self._kernel = kernel
         self._posterior = posterior
         self._kept: _Kept | None = None
 
@@ -108,6 +108,39 @@ class Conditioned:
     def clipped_variances(self) -> int:
         """How many variances predictions have set to zero, since rounding made them negative."""
         return self._posterior.clipped_variances
+
+    def check_wanted(self, wanted: Wanted) -> None:
+        """Raise what `pull_back` would raise for what is wanted, on the way forward.
+
+        Raises
+        ------
+        UnsupportedKernelError
+            If derivatives by X or Xs are wanted of a kernel that is evaluated in Python.
+        InvalidInputError
+            If derivatives are wanted by what is not there, or through a mean without a gradient.
+        """
+        self._arguments.check_wanted(wanted)
+        if wanted & (Wanted.X | Wanted.XS):
+            self._arguments.check_input_derivatives()
+
+    def prior_variance(self, Xs: npt.ArrayLike) -> FloatArray:
+        """Return k(x, x) at test inputs: variances before the data were known.
+
+        Parameters
+        ----------
+        Xs : array-like of shape (m, d) or (..., q, d)
+            Test inputs.
+
+        Returns
+        -------
+        ndarray of shape (m,) or (..., q)
+            Of the dtype of X.
+        """
+        points, shape = self._arguments.read_points(Xs)
+        assert self._arguments.program is not None
+        kernel = self._kernel.clone_with_theta(self._arguments.program.theta)
+        variances = kernel.diag(np.asarray(points, dtype=np.float64))
+        return np.asarray(variances, dtype=self.dtype).reshape(shape)
 
     def log_marginal_likelihood(self) -> float:
         """Return the log marginal likelihood, summed over the outputs (R&W 2.30, 2.45)."""

@@ -93,7 +93,7 @@ class AppliedMean:
         return self.mean.offset(points, n_outputs)
 
     def by_coefficients(self, points: FloatArray, by_values: FloatArray) -> Float64Array:
-        """Return derivatives by the coefficients, (q,) or (q, k), from those by the mean, (m, k)."""
+        """Turn derivatives by the mean, (m, k), into those by its coefficients, (q,) or (q, k)."""
         total: Float64Array = self._basis(points).astype(np.float64).T @ by_values
         return total.sum(axis=1) if self.is_shared else total
 

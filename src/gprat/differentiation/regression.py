@@ -95,6 +95,18 @@ class Regression:
         free = zip(self._program.names, self._program.is_free, strict=True)
         return tuple(name for name, is_free in free if is_free)
 
+    def kernel_at(self, theta: npt.ArrayLike) -> Kernel:
+        """Return the kernel with other free hyperparameters: a new object.
+
+        Examples
+        --------
+        >>> from gprat.differentiation import Regression
+        >>> from gprat.kernels import RBF
+        >>> Regression(RBF(1.0)).kernel_at([0.0])
+        RBF(length_scale=1)
+        """
+        return self._kernel.clone_with_theta(np.asarray(theta, dtype=np.float64))
+
     def coefficient_names(self, n_features: int) -> tuple[str, ...]:
         """Return the names of the coefficients that the mean has for so many features.
 
@@ -205,7 +217,8 @@ class Regression:
             If arrays have different dtypes.
         """
         arguments = self._read(X, y, theta, noise, mean_coefficients)
-        return Conditioned(arguments, self._engine.factorise(arguments.problem(self._resources)))
+        posterior = self._engine.factorise(arguments.problem(self._resources))
+        return Conditioned(arguments, posterior, self._kernel)
 
     def _read(self, X: Any, y: Any, theta: Any, noise: Any, coefficients: Any) -> Arguments:
         dtype = as_float_dtype(X)

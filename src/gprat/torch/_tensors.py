@@ -15,7 +15,16 @@ from gprat._validation import FloatArray
 from gprat.differentiation import Gradients, Wanted
 from gprat.exceptions import UnsupportedTypeError
 
-__all__ = ["DTYPES", "Data", "Tensor", "as_array", "as_tensor", "as_tensors", "check_tensor", "wanted_of"]
+__all__ = [
+    "DTYPES",
+    "Data",
+    "Tensor",
+    "as_array",
+    "as_tensor",
+    "as_tensors",
+    "check_tensor",
+    "wanted_of",
+]
 
 # PyTorch is no requirement of the type checks, which therefore take its tensors as they come.
 Tensor: TypeAlias = Any
@@ -128,7 +137,16 @@ def as_tensors(gradients: Gradients) -> tuple[Tensor | None, ...]:
     return tuple(None if array is None else as_tensor(array) for array in arrays)
 
 
-def wanted_of(needs_gradient: Sequence[bool]) -> Wanted:
-    """Return what is wanted from whether each of the same arguments, or the first, requires it."""
-    chosen = (part for part, needed in zip(_WANTED, needs_gradient, strict=False) if needed)
+def wanted_of(values: Sequence[Any]) -> Wanted:
+    """Return what of X, y, theta, noise, mean coefficients and Xs, if that is there, requires grad.
+
+    Under ``torch.no_grad()`` nothing does.
+    """
+    if not torch.is_grad_enabled():
+        return Wanted.NOTHING
+    chosen = (
+        part
+        for part, value in zip(_WANTED, values, strict=False)
+        if isinstance(value, torch.Tensor) and value.requires_grad
+    )
     return reduce(or_, chosen, Wanted.NOTHING)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import torch
 
-from gprat.differentiation import Regression
+from gprat.differentiation import Regression, Wanted
 from gprat.kernels import Kernel
 from gprat.means import MeanLike
 from gprat.torch._first_order import first_order
@@ -97,16 +97,16 @@ def log_marginal_likelihood(
 
 def likelihood_of(regression: Regression, data: Data) -> Tensor:
     """Return the log marginal likelihood of data under a model."""
-    return _LogMarginalLikelihood.apply(regression, *data.values())
+    values = data.values()
+    return _LogMarginalLikelihood.apply(regression, wanted_of(values), *values)
 
 
 class _LogMarginalLikelihood(torch.autograd.Function):
     """A model and the values of `Data` to a number; the gradient is known after the forward."""
 
     @staticmethod
-    def forward(ctx: Any, regression: Regression, *values: Any) -> Tensor:
+    def forward(ctx: Any, regression: Regression, wanted: Wanted, *values: Any) -> Tensor:
         arrays = map(as_array, values)
-        wanted = wanted_of(ctx.needs_input_grad[1:])
         value, gradients = regression.log_marginal_likelihood(*arrays, wanted=wanted)
         arguments = [tensor for tensor in values if isinstance(tensor, torch.Tensor)]
         ctx.n_arguments = len(arguments)
@@ -120,4 +120,4 @@ class _LogMarginalLikelihood(torch.autograd.Function):
         scaled = [
             None if gradient is None else cotangent.detach() * gradient for gradient in gradients
         ]
-        return (None, *first_order(scaled, (cotangent, *arguments)))
+        return (None, None, *first_order(scaled, (cotangent, *arguments)))

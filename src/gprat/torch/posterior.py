@@ -219,8 +219,10 @@ class Conditioned:
         points = Xs if self._transform is None else self._transform(Xs)
         check_tensor(points, "Xs", self._data.X)
         self._check_unchanged()
-        values = (points, *self._data.values())
-        mean, spread = _Prediction.apply(self._solver, joint, *values)
+        values = (*self._data.values(), points)
+        wanted = wanted_of(values)
+        self._solver.check_wanted(wanted)
+        mean, spread = _Prediction.apply(self._solver, joint, wanted, *values)
         variance = spread.diagonal(dim1=-2, dim2=-1) if joint else spread
 
         def prior_scale() -> float:
@@ -245,14 +247,15 @@ def predict(solver: Solver, points: Tensor, *, joint: bool) -> tuple[Tensor, Ten
 
 
 class _Prediction(torch.autograd.Function):
-    """A conditioned model, a choice, test points and `Data` to a mean and a spread."""
+    """A model, two choices, the values of `Data`, and test points to a mean and a spread."""
 
     @staticmethod
-    def forward(ctx: Any, solver: Solver, joint: bool, *values: Any) -> tuple[Tensor, Tensor]:
-        points, *data = values
-        solver.check_wanted(_wanted(ctx.needs_input_grad[2:]))
-        mean, spread = solver.predict(as_array(points), joint=joint)
-        ctx.solver, ctx.joint = solver, joint
+    def forward(
+        ctx: Any, solver: Solver, joint: bool, wanted: Wanted, *values: Any
+    ) -> tuple[Tensor, Tensor]:
+        mean, spread = solver.predict(as_array(values[-1]), joint=joint)
+        ctx.solver, ctx.joint, ctx.wanted = solver, joint, wanted
+        # A cotangent that is None costs nothing.
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*(v if isinstance(v, torch.Tensor) else None for v in values))
         return as_tensor(mean), as_tensor(spread)
@@ -261,19 +264,10 @@ class _Prediction(torch.autograd.Function):
     def backward(
         ctx: Any, by_mean: Tensor | None, by_spread: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        points, *data = ctx.saved_tensors
+        values = ctx.saved_tensors
+        cotangents = as_array(by_mean), as_array(by_spread)
         gradients = ctx.solver.pull_back(
-            as_array(points),
-            as_array(by_mean),
-            as_array(by_spread),
-            _wanted(ctx.needs_input_grad[2:]),
-            joint=ctx.joint,
+            as_array(values[-1]), *cotangents, ctx.wanted, joint=ctx.joint
         )
-        *by_data, by_points = as_tensors(gradients)
-        results = (by_points, *by_data)
-        return (None, None, *first_order(results, (by_mean, by_spread, points, *data)))
-
-
-def _wanted(needs_gradient: tuple[bool, ...]) -> Wanted:
-    """Return what is wanted where test points come first."""
-    return wanted_of((*needs_gradient[1:], needs_gradient[0]))
+        results = first_order(as_tensors(gradients), (by_mean, by_spread, *values))
+        return (None, None, None, *results)

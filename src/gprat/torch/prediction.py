@@ -164,10 +164,9 @@ class Posterior:
                 return jitter
         member = int(failed.flatten().argmax())
         row = int(failed.flatten()[member]) - 1
-        which = f" of batch {member}" if failed.ndim else ""
+        which = f" of member {member} of the batch" if failed.ndim else ""
         raise NotPositiveDefiniteError(
-            f"the covariance matrix{which} is not positive definite at row {row}, for all jitter up "
-            f"to {JITTERS[-1] * unit:.2g}. Were the test points finite?",
+            f"the covariance matrix{which} is not positive definite at row {row}, for all jitter "
+            f"up to {JITTERS[-1] * unit:.2g}. Use float64, or points that are farther apart.",
             row,
         )
-
