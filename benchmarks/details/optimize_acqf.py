@@ -113,10 +113,7 @@ def main() -> None:
     )
     compare(
         "optimize_acqf",
-        {
-            name: lambda a=a: search(a, options.q, options.restarts)
-            for name, a in models.items()
-        },
+        {name: lambda a=a: search(a, options.q, options.restarts) for name, a in models.items()},
         options.repetitions,
     )
 

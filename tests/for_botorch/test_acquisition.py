@@ -1,7 +1,6 @@
 """Acquisition functions and their optimisation run unchanged, beside BoTorch's SingleTaskGP."""
 
 import pytest
-
 import torch
 from botorch.acquisition import (
     LogExpectedImprovement,
@@ -19,6 +18,7 @@ from botorch.models import ModelList, SingleTaskGP
 from botorch.optim import optimize_acqf
 from botorch.sampling import SobolQMCNormalSampler
 from botorch.utils.multi_objective.box_decompositions import FastNondominatedPartitioning
+
 from for_botorch.pairs import D, make_data, make_ours, make_pair
 
 UNIT_CUBE = torch.stack([torch.zeros(D), torch.ones(D)]).double()

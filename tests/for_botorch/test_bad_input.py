@@ -4,11 +4,10 @@ import subprocess
 import sys
 
 import pytest
-
 import torch
 from botorch.models.transforms import Warp
-from for_botorch.pairs import D, N, make_data, make_ours
 
+from for_botorch.pairs import D, N, make_data, make_ours
 from gprat.botorch import GPratModel
 from gprat.exceptions import InvalidInputError, UnsupportedTypeError
 

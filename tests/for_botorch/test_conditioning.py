@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
-
 import torch
 from botorch.models import ModelList
 from botorch.models.transforms import Normalize
 from botorch.sampling import SobolQMCNormalSampler
-from for_botorch.pairs import D, NOISE, make_data, make_ours, make_pair
 from torch.autograd import gradcheck
 
+from for_botorch.pairs import NOISE, D, make_data, make_ours, make_pair
 from gprat.botorch import FantasyModel, GPratModel
 
 EXACT = {"rtol": 1e-8, "atol": 1e-8}

@@ -4,7 +4,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-
 EXAMPLE = Path(__file__).parents[2] / "examples/botorch/hartmann6.py"
 
 

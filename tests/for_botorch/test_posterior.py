@@ -5,12 +5,12 @@ import pickle
 
 import numpy as np
 import pytest
-
 import torch
 from botorch.acquisition.objective import ScalarizedPosteriorTransform
 from botorch.models.transforms import Log, Normalize, Standardize
-from for_botorch.pairs import D, N, NOISE, make_data, make_ours, make_pair
 from torch.autograd import gradcheck
+
+from for_botorch.pairs import NOISE, D, N, make_data, make_ours, make_pair
 
 EXACT = {"rtol": 1e-8, "atol": 1e-8}
 

@@ -1,16 +1,15 @@
 """Training from within BoTorch: defaults and priors are those of SingleTaskGP."""
 
 import pytest
-
 import torch
 from botorch.fit import fit_gpytorch_mll
 from botorch.models import SingleTaskGP
 from botorch.utils.datasets import SupervisedDataset
 from gpytorch.means import ZeroMean
 from gpytorch.mlls import ExactMarginalLogLikelihood
-from for_botorch.pairs import N, make_data
 from scipy.stats import lognorm
 
+from for_botorch.pairs import N, make_data
 from gprat.botorch import GPratModel
 from gprat.kernels import Matern
 

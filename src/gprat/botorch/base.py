@@ -217,8 +217,7 @@ class GaussianModel(GPyTorchModel):
         variances = check_tensor(noise, name, self.dtype)
         if bool((variances < 0).any()):
             raise InvalidInputError(
-                f"{name} must hold variances, which are not negative, got "
-                f"{float(variances.min())}."
+                f"{name} must hold variances, which are not negative, got {float(variances.min())}."
             )
         return torch.atleast_2d(variances).mT
 

@@ -53,7 +53,7 @@ class FantasyModel(GaussianModel):
     @property
     def num_outputs(self) -> int:
         """Number of outputs, k."""
-        return self.model.num_outputs
+        return int(self.model.num_outputs)
 
     @property
     def batch_shape(self) -> torch.Size:

@@ -133,7 +133,7 @@ class GPratModel(GaussianModel):
         has_default_noise = learns_noise and noise is None
         defaults = default_priors(d, kernel=kernel is None, noise=has_default_noise)
         variances = INITIAL_NOISE if noise is None else noise
-        options = {
+        options: dict[str, Any] = {
             "noise_bounds": noise_bounds,
             "mean": mean,
             "priors": {**defaults, **(priors or {})} or None,
