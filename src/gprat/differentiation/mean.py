@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from gprat._mean_adjoint import add_mean_adjoint
 from gprat._range import ensure_finite
 from gprat._validation import Float64Array, FloatArray
 from gprat.exceptions import InvalidInputError
 from gprat.kernels.program import as_real_array
-from gprat.means import Mean, add_mean_adjoint
+from gprat.means import Mean
 
 __all__ = ["AppliedMean"]
 
