@@ -17,3 +17,4 @@ os.environ["GPRAT_CALIBRATE"] = "0"
 os.environ["GPRAT_CACHE_DIR"] = _folder
 
 collect_ignore = [] if find_spec("torch") else ["src/gprat/torch", "tests/pytorch"]
+collect_ignore += [] if find_spec("botorch") else ["src/gprat/botorch", "tests/for_botorch"]

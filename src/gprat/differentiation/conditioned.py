@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +12,12 @@ from gprat._range import warn_of_clipping
 from gprat._validation import FloatArray
 from gprat.differentiation.arguments import Arguments
 from gprat.differentiation.gradients import Gradients, Wanted
+from gprat.differentiation.mean import AppliedMean
 from gprat.engines.base import Derivatives, Posterior
 from gprat.kernels import Kernel
+
+if TYPE_CHECKING:
+    from gprat.gp import GP
 
 __all__ = ["KEPT_BYTES", "Conditioned"]
 
@@ -53,6 +57,43 @@ class Conditioned:
         self._kernel = kernel
         self._posterior = posterior
         self._kept: _Kept | None = None
+
+    @classmethod
+    def of(cls, gp: GP) -> Conditioned:
+        """Return a model at its current hyperparameters; its factor is shared, not computed anew.
+
+        Parameters
+        ----------
+        gp : GP
+            The model. What happens to it later has no effect on the result.
+
+        Returns
+        -------
+        Conditioned
+            `Gradients.y` has the shape of its targets, `Gradients.noise` is of the whole noise.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gprat import GP
+        >>> from gprat.differentiation import Conditioned
+        >>> gp = GP([[0.0], [1.0]], [1.0, 2.0])
+        >>> mean, variance = Conditioned.of(gp).predict(np.array([[0.5]]), joint=False)
+        >>> bool(np.isclose(mean, gp.predict([[0.5]])))
+        True
+        """
+        posterior = gp._posterior_at()
+        problem = posterior.problem
+        arguments = Arguments(
+            problem.X,
+            problem.Y,
+            None if gp.y.ndim == 1 else problem.Y.shape[1],
+            problem.noise,
+            problem.noise.shape,
+            AppliedMean(gp._mean, None, False, gp.dtype),
+            problem.program,
+        )
+        return cls(arguments, posterior)
 
     @property
     def dtype(self) -> np.dtype[Any]:

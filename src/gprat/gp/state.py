@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -144,6 +144,14 @@ class ModelState:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._start_working_state()
+
+    def __copy__(self) -> Self:
+        """Share data and factor: neither changes, and what one model takes in, the other lacks."""
+        other = type(self).__new__(type(self))
+        with self._state_lock:
+            other.__setstate__(self.__getstate__())
+            other._posterior = self._posterior
+        return other
 
     # Hyperparameters
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any, Literal
 
 import torch
@@ -237,6 +238,12 @@ class Conditioned:
                     f"{name} has been changed in place since the model was conditioned on it. "
                     f"Condition anew, or pass {name}.clone()."
                 )
+
+
+def predict(solver: Solver, points: Tensor, *, joint: bool) -> tuple[Tensor, Tensor]:
+    """Return mean and spread of a model whose data are constants, differentiable by the points."""
+    mean, spread = _Prediction.apply(solver, joint, points, *(None,) * len(fields(Data)))
+    return mean, spread
 
 
 class _Prediction(torch.autograd.Function):
