@@ -24,6 +24,7 @@ check: $(VENV)/test
 
 python-test: $(VENV)/test
 	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest tests/with_jax src/gprat/jax
 
 native-test: $(VENV)/test
 	$(BIN)/cmake -G Ninja -S . -B $(NATIVE) -DCMAKE_BUILD_TYPE=Release \

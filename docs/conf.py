@@ -67,6 +67,7 @@ CLASSES_OF = (
     "gprat.diagnostics",
     "gprat.exceptions",
     "gprat.gp",
+    "gprat.jax",
     "gprat.kernels",
     "gprat.means",
     "gprat.optimize.base",

@@ -27,6 +27,7 @@ __all__ = [
     "ResultOverflowError",
     "RoundingWarning",
     "RuntimeSuspendedError",
+    "SecondDerivativeError",
     "TraceWarning",
     "UnsupportedKernelError",
     "UnsupportedTypeError",
@@ -59,6 +60,10 @@ class ModelFileError(GpratError, ValueError):
 
 class RuntimeSuspendedError(GpratError, RuntimeError):
     """A computation was asked for while the runtime is suspended."""
+
+
+class SecondDerivativeError(GpratError, NotImplementedError):
+    """A derivative is to be differentiated again, and only first derivatives are available."""
 
 
 class InsufficientMemoryError(GpratError, MemoryError):
