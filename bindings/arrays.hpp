@@ -41,7 +41,7 @@ nb::object to_numpy(Buffer<T>&& buffer, index_t size) {
         nb::ndarray<nb::numpy, T>(kept->data(), {static_cast<std::size_t>(size)}, owner));
 }
 
-inline nb::object copy_to_numpy(const std::vector<double>& values) {
+inline nb::object to_numpy(const std::vector<double>& values) {
     Buffer<double> copy(std::ssize(values));
     std::copy(values.begin(), values.end(), copy.data());
     return to_numpy(std::move(copy), std::ssize(values));

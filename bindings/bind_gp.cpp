@@ -31,7 +31,7 @@ nb::tuple differentiate(const ProblemWithData<T>& problem, int objective, bool i
     const auto matrix = [n](Buffer<double>& values, index_t columns) {
         return to_numpy(std::move(values), n, columns, Order::row_major);
     };
-    return nb::make_tuple(result.value, copy_to_numpy(result.parameters),
+    return nb::make_tuple(result.value, to_numpy(result.parameters),
                           to_numpy(std::move(result.noise), n),
                           matrix(result.targets, problem.outputs()),
                           inputs ? matrix(result.inputs, problem.inputs.dimension) : nb::none(),

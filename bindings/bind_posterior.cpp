@@ -136,7 +136,7 @@ public:
         };
         const index_t d = columns_of(x), q = columns_of(basis);
         return nb::make_tuple(
-            wants(parameters) ? copy_to_numpy(result.parameters) : nb::none(),
+            wants(parameters) ? to_numpy(result.parameters) : nb::none(),
             wants(noise) ? to_numpy(std::move(result.noise), n()) : nb::none(),
             matrix(wants(targets), result.targets, n(), outputs()),
             matrix(wants(inputs), result.inputs, n(), d),

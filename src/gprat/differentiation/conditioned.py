@@ -132,7 +132,7 @@ class Conditioned:
         if keep:
             self._kept = _Kept(points.copy(), whitened)
         mean = arguments.finish_mean(mean, points, shape)
-        return mean, spread.reshape(*shape, group) if joint else spread.reshape(shape)
+        return mean, spread.reshape(_spread_shape(shape, joint))
 
     def pull_back(
         self,
@@ -224,7 +224,12 @@ class Conditioned:
 
 def _group(shape: tuple[int, ...], joint: bool) -> int:
     """Return how many consecutive points have a joint covariance."""
-    return shape[-1] if joint else 1
+    return max(1, shape[-1]) if joint else 1
+
+
+def _spread_shape(shape: tuple[int, ...], joint: bool) -> tuple[int, ...]:
+    """Return the shape of variances or covariances of points of such a shape."""
+    return (*shape, shape[-1]) if joint else shape
 
 
 def _as_groups(
@@ -234,7 +239,7 @@ def _as_groups(
     if cotangent is None:
         return None
     group = _group(shape, joint)
-    expected = (*shape, group) if joint else shape
+    expected = _spread_shape(shape, joint)
     values = arguments.read_cotangent(cotangent, "spread_cotangent", expected)
     if math.prod(shape) == 0:
         return None
