@@ -5,6 +5,8 @@ import pytest
 from with_jax.dense import PROBLEMS
 
 jax.config.update("jax_enable_x64", True)
+# Arrays are small, and compiling takes longer than computing.
+jax.config.update("jax_disable_most_optimizations", True)
 
 
 @pytest.fixture(params=PROBLEMS, ids=str)

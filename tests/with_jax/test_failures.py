@@ -4,10 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from sklearn.gaussian_process.kernels import PairwiseKernel
 
 from gprat.exceptions import InvalidInputError, UnsupportedKernelError, UnsupportedTypeError
 from gprat.jax import log_marginal_likelihood, posterior
-from gprat.kernels import RBF, ConstantKernel, Matern, PairwiseKernel
+from gprat.kernels import RBF, ConstantKernel, Matern
 
 X = jnp.asarray([[0.0], [1.0], [2.0]])
 Y = jnp.asarray([1.0, -1.0, 0.5])
@@ -23,6 +24,8 @@ def mean(noise, X=X, theta=None, **options):
     return jnp.sum(posterior(X, Y, X + 0.5, KERNEL, theta, noise, **options).mean)
 
 
+# JAX raises ValueError instead where a compiled function has run before.
+CALL_ERRORS = (jax.errors.JaxRuntimeError, ValueError)
 FUNCTIONS = pytest.mark.parametrize("function", [likelihood, mean])
 BROKEN = pytest.mark.parametrize(
     ("arguments", "message"),
@@ -38,11 +41,20 @@ BROKEN = pytest.mark.parametrize(
 )
 
 
+def positional_gradient(function):
+    """Return the derivative by the noise, which is passed by name."""
+
+    def gradient(noise, **arguments):
+        return jax.grad(lambda noise: function(noise, **arguments))(noise)
+
+    return gradient
+
+
 @FUNCTIONS
 @BROKEN
 def test_failures_say_what_is_wrong(function, arguments, message):
-    for transformed in (function, jax.jit(function), jax.grad(function)):
-        with pytest.raises(jax.errors.JaxRuntimeError, match=f"(?s){message}"):
+    for transformed in (function, jax.jit(function), positional_gradient(function)):
+        with pytest.raises(CALL_ERRORS, match=f"(?s){message}"):
             jax.block_until_ready(transformed(**arguments))
 
 
@@ -65,7 +77,7 @@ def test_failures_are_nan_where_that_is_wanted(function, arguments, message):
 @FUNCTIONS
 def test_a_failure_does_not_spoil_what_follows(function):
     good = function(0.1)
-    with pytest.raises(jax.errors.JaxRuntimeError):
+    with pytest.raises(CALL_ERRORS):
         jax.block_until_ready(function(0.0, X=TWINS))
     assert function(0.1) == good
     thetas = jnp.asarray([[0.0, 0.0], [jnp.nan, 0.0], [0.1, 0.2]])
@@ -75,7 +87,7 @@ def test_a_failure_does_not_spoil_what_follows(function):
 
 @FUNCTIONS
 def test_lack_of_memory_is_no_nan(function):
-    with pytest.raises(jax.errors.JaxRuntimeError, match="InsufficientMemoryError"):
+    with pytest.raises(CALL_ERRORS, match="InsufficientMemoryError"):
         jax.block_until_ready(function(0.1, memory_limit=1, on_failure="nan"))
 
 
@@ -86,7 +98,7 @@ def test_samples_of_a_covariance_without_a_factor():
         if on_failure == "nan":
             assert np.isnan(spoiled.sample(jax.random.key(0))).all()
             continue
-        with pytest.raises(jax.errors.JaxRuntimeError, match="no Cholesky factor"):
+        with pytest.raises(CALL_ERRORS, match="no Cholesky factor"):
             jax.block_until_ready(spoiled.sample(jax.random.key(0)))
 
 
@@ -175,7 +187,7 @@ def test_derivatives_that_do_not_exist():
         return log_marginal_likelihood(X, Y, kernel, theta)
 
     assert np.isfinite(jax.grad(value)(jnp.zeros(2), X)).all()
-    with pytest.raises((UnsupportedKernelError, jax.errors.JaxRuntimeError), match="Python"):
+    with pytest.raises((UnsupportedKernelError, *CALL_ERRORS), match="Python"):
         jax.block_until_ready(jax.grad(value, argnums=1)(jnp.zeros(2), X))
 
 
