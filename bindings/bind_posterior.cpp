@@ -135,14 +135,13 @@ public:
             return to_numpy(std::move(values), rows, columns, Order::row_major);
         };
         const index_t d = columns_of(x), q = columns_of(basis);
-        return nb::make_tuple(
-            wants(parameters) ? to_numpy(result.parameters) : nb::none(),
-            wants(noise) ? to_numpy(std::move(result.noise), n()) : nb::none(),
-            matrix(wants(targets), result.targets, n(), outputs()),
-            matrix(wants(inputs), result.inputs, n(), d),
-            matrix(wants(inputs), result.basis, n(), q),
-            matrix(wants(test_inputs), result.test_inputs, m, d),
-            matrix(wants(test_inputs), result.test_basis, m, q));
+        return nb::make_tuple(wants(parameters) ? to_numpy(result.parameters) : nb::none(),
+                              wants(noise) ? to_numpy(std::move(result.noise), n()) : nb::none(),
+                              matrix(wants(targets), result.targets, n(), outputs()),
+                              matrix(wants(inputs), result.inputs, n(), d),
+                              matrix(wants(inputs), result.basis, n(), q),
+                              matrix(wants(test_inputs), result.test_inputs, m, d),
+                              matrix(wants(test_inputs), result.test_basis, m, q));
     }
 
     index_t clipped_variances() const { return posterior_.clipped_variances(); }

@@ -20,18 +20,7 @@ from gprat._validation import Float64Array, FloatArray, as_array
 from gprat.exceptions import InvalidInputError, UnsupportedTypeError
 from gprat.kernels.program import as_real_array
 
-__all__ = [
-    "BasisFunction",
-    "FixedLinear",
-    "FixedMean",
-    "Mean",
-    "MeanLike",
-    "add_mean_adjoint",
-    "as_mean",
-]
-
-# Points whose derivatives of the basis functions are held at a time.
-_BLOCK = 4096
+__all__ = ["BasisFunction", "FixedLinear", "FixedMean", "Mean", "MeanLike", "as_mean"]
 
 _NAMES = ("zero", "constant", "linear", "quadratic")
 _Values: TypeAlias = Callable[[Float64Array], npt.ArrayLike]
@@ -251,57 +240,6 @@ def as_mean(mean: Any) -> Mean:
         f"mean must be one of {', '.join(map(repr, _NAMES))}, a function of the points, or a list "
         f"of basis functions, got {mean!r}."
     )
-
-
-def add_mean_adjoint(
-    mean: Mean,
-    X: FloatArray,
-    by_points: Float64Array,
-    by_basis: Float64Array | None,
-    by_offset: FloatArray,
-) -> Float64Array:
-    """Add derivatives by points, through a mean function, to those that there are.
-
-    Parameters
-    ----------
-    mean : Mean
-        The function.
-    X : ndarray of shape (m, d)
-        The points.
-    by_points : ndarray of shape (m, d), float64
-        What to add to, in place.
-    by_basis : ndarray of shape (m, q) or None
-        Derivatives by the basis functions; None for zeros.
-    by_offset : ndarray of shape (m, k)
-        Derivatives by the part without coefficients.
-
-    Returns
-    -------
-    ndarray of shape (m, d), float64
-        `by_points`.
-
-    Raises
-    ------
-    InvalidInputError
-        If the mean has functions without a gradient.
-
-    Examples
-    --------
-    >>> points = np.array([[3.0]])
-    >>> trend = as_mean("quadratic")  # 1, x, x²
-    >>> nothing = np.zeros((1, 1))
-    >>> add_mean_adjoint(trend, points, np.zeros((1, 1)), np.array([[0.0, 1.0, 1.0]]), nothing)
-    array([[7.]])
-    """
-    for start in range(0, len(X), _BLOCK):
-        rows = slice(start, start + _BLOCK)
-        if by_basis is not None and by_basis.shape[1]:
-            gradient = mean.basis_gradient(X[rows])
-            by_points[rows] += np.einsum("mq,mqd->md", by_basis[rows], gradient)
-        offset = mean.offset_gradient(X[rows], by_offset.shape[1])
-        if offset is not None:
-            by_points[rows] += np.einsum("mk,mdk->md", by_offset[rows], offset)
-    return by_points
 
 
 @dataclass(frozen=True)

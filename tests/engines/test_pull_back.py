@@ -37,7 +37,9 @@ def trend(X, q):
 class Case:
     """A problem, test points, and cotangents of groups of them."""
 
-    def __init__(self, kernel, group, q, dtype=np.float64, n=N, m=M, tile_size=16, threads=2, seed=1):
+    def __init__(
+        self, kernel, group, q, dtype=np.float64, n=N, m=M, tile_size=16, threads=2, seed=1
+    ):
         rng = np.random.default_rng(seed)
         X, Y, Xs = oracles.random_problem(rng, n, m, D, K)
         self.X, self.Y, self.Xs = X.astype(dtype), Y.astype(dtype), Xs.astype(dtype)

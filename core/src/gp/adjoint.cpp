@@ -70,9 +70,9 @@ void add_likelihood_contraction(tasks::TaskGraph& graph, tasks::Rank rank,
                 rank, AccessList().add(weights.handle(i)).add(weights.handle(j)),
                 writes_of(c, i, j), [&c, i, j, slot] {
                     const auto tile = c.operands.factor.matrix.tile(i, j);
-                    replace_inverse_by_adjoint<T>(tile, c.operands.weights.row(i),
-                                                  c.operands.weights.row(j), c.sink.problem.outputs(),
-                                                  factor_of_tile<T>(i, j));
+                    replace_inverse_by_adjoint<T>(
+                        tile, c.operands.weights.row(i), c.operands.weights.row(j),
+                        c.sink.problem.outputs(), factor_of_tile<T>(i, j));
                     contract_tile(c.sink, tile, i, j, slot);
                 });
 }

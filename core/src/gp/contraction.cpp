@@ -46,9 +46,9 @@ void contract_tile(const TrainingSink<T>& sink, MatrixView<T> adjoint, index_t i
             sink.noise[rows.first + row] = static_cast<double>(adjoint(row, row));
     if (diagonal) fold(adjoint);
     const PointSink points{sink.parameters.part(part), sink.inputs};
-    problem.kernel.accumulate_gradient(
-        rows, columns, Pairing::same_set, diagonal ? Region::lower : Region::full, adjoint,
-        {points.parameters, points.of(rows), points.of(columns)});
+    problem.kernel.accumulate_gradient(rows, columns, Pairing::same_set,
+                                       diagonal ? Region::lower : Region::full, adjoint,
+                                       {points.parameters, points.of(rows), points.of(columns)});
 }
 
 template <class T>
@@ -81,10 +81,10 @@ void contract_covariances(const Problem<T>& problem, Points<T> rows, Points<T> c
                                        {sink.parameters, sink.of(rows), sink.of(columns)});
 }
 
-#define GPRAT_INSTANTIATE(T)                                                                  \
+#define GPRAT_INSTANTIATE(T)                                                                       \
     template void contract_tile(const TrainingSink<T>&, MatrixView<T>, index_t, index_t, index_t); \
-    template void contract_variances(const Problem<T>&, Points<T>, const T*, const PointSink&); \
-    template void contract_covariances(const Problem<T>&, Points<T>, Points<T>,               \
+    template void contract_variances(const Problem<T>&, Points<T>, const T*, const PointSink&);    \
+    template void contract_covariances(const Problem<T>&, Points<T>, Points<T>,                    \
                                        MatrixView<const T>, const PointSink&);
 GPRAT_INSTANTIATE(float)
 GPRAT_INSTANTIATE(double)

@@ -123,8 +123,7 @@ Clipping Posterior<T>::predict_covariance(TestPoints<T> test, T* mean, T* covari
 // Workspaces are made outside `run`, so that they outlive the graph also when adding a task fails.
 template <class T>
 Clipping Posterior<T>::predict_groups(TestPoints<T> test, index_t group, T* mean, T* covariance,
-                                      ColumnBuffer<T>* whitened,
-                                      const tasks::RunOptions& options) {
+                                      ColumnBuffer<T>* whitened, const tasks::RunOptions& options) {
     std::optional<VarianceWorkspace<T>> workspace;
     run(options, prediction_flops(problem_, test.count(), Prediction::variance),
         [&](tasks::TaskGraph& graph, const Conditioning<T>& conditioning,

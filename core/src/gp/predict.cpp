@@ -160,26 +160,24 @@ void add_variances(tasks::TaskGraph& graph, tasks::Rank rank, const Problem<T>& 
 template <class T>
 void add_group_covariances(tasks::TaskGraph& graph, tasks::Rank rank, const Problem<T>& problem,
                            const VarianceWorkspace<T>& workspace, Points<T> points, index_t group,
-                           const BlockOperand<T>& v, tasks::Handle result, index_t q,
-                           T* covariance, Clipping& clipped) {
+                           const BlockOperand<T>& v, tasks::Handle result, index_t q, T* covariance,
+                           Clipping& clipped) {
     const auto layout = v.layout;
     const double flops = work::product(layout.size(), points.count, group);
-    graph.add({"covariance", q, q, flops}, rank,
-              AccessList().rows(v, {0, layout.tiles()}).add(result), AccessList(),
-              [&problem, &trend = workspace.trend, points, group, v = v.values, covariance,
-               &clipped] {
-                  std::vector<Clipping> of_groups;
-                  for (index_t begin = 0; begin < points.count; begin += group) {
-                      const WhitenedPoints<T> known{
-                          points.slice(begin, group), v.block(0, begin, v.rows, group),
-                          trend.g_at(points.first + begin, group)};
-                      const MatrixView<T> tile(covariance + (points.first + begin) * group, group,
-                                               group);
-                      of_groups.push_back(
-                          explain_covariance_tile<T>(problem, known, known, tile, tile));
-                  }
-                  clipped = total(of_groups);
-              });
+    graph.add(
+        {"covariance", q, q, flops}, rank, AccessList().rows(v, {0, layout.tiles()}).add(result),
+        AccessList(),
+        [&problem, &trend = workspace.trend, points, group, v = v.values, covariance, &clipped] {
+            std::vector<Clipping> of_groups;
+            for (index_t begin = 0; begin < points.count; begin += group) {
+                const WhitenedPoints<T> known{points.slice(begin, group),
+                                              v.block(0, begin, v.rows, group),
+                                              trend.g_at(points.first + begin, group)};
+                const MatrixView<T> tile(covariance + (points.first + begin) * group, group, group);
+                of_groups.push_back(explain_covariance_tile<T>(problem, known, known, tile, tile));
+            }
+            clipped = total(of_groups);
+        });
 }
 
 template <class T>
@@ -267,17 +265,17 @@ void add_predict_covariance(tasks::TaskGraph& graph, const Problem<T>& problem,
         }
 }
 
-#define GPRAT_INSTANTIATE(T)                                                                     \
-    template double prediction_flops(const Problem<T>&, index_t, Prediction);                    \
-    template struct VarianceWorkspace<T>;                                                        \
-    template void add_predict_mean(tasks::TaskGraph&, const Problem<T>&, const Conditioning<T>&, \
-                                   const ConditioningOperands<T>&, TestPoints<T>, T*);           \
-    template void add_predict_groups(tasks::TaskGraph&, const Problem<T>&,                       \
-                                     const Conditioning<T>&, const ConditioningOperands<T>&,     \
-                                     TestPoints<T>, index_t, T*, T*, VarianceWorkspace<T>&);     \
-    template void add_predict_covariance(tasks::TaskGraph&, const Problem<T>&,                   \
-                                         const Conditioning<T>&, const ConditioningOperands<T>&, \
-                                         TestPoints<T>, T*, T*, const ColumnBuffer<T>&,          \
+#define GPRAT_INSTANTIATE(T)                                                                       \
+    template double prediction_flops(const Problem<T>&, index_t, Prediction);                      \
+    template struct VarianceWorkspace<T>;                                                          \
+    template void add_predict_mean(tasks::TaskGraph&, const Problem<T>&, const Conditioning<T>&,   \
+                                   const ConditioningOperands<T>&, TestPoints<T>, T*);             \
+    template void add_predict_groups(tasks::TaskGraph&, const Problem<T>&, const Conditioning<T>&, \
+                                     const ConditioningOperands<T>&, TestPoints<T>, index_t, T*,   \
+                                     T*, VarianceWorkspace<T>&);                                   \
+    template void add_predict_covariance(tasks::TaskGraph&, const Problem<T>&,                     \
+                                         const Conditioning<T>&, const ConditioningOperands<T>&,   \
+                                         TestPoints<T>, T*, T*, const ColumnBuffer<T>&,            \
                                          const TrendWorkspace<T>&, std::vector<Clipping>&);
 GPRAT_INSTANTIATE(float)
 GPRAT_INSTANTIATE(double)

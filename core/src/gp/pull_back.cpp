@@ -56,8 +56,8 @@ PullBack<T>::PullBack(const Problem<T>& problem, const Conditioning<T>& conditio
     if (wants(Derivatives::targets)) result_.targets = Buffer<double>(n * problem.outputs());
     if (wants(Derivatives::inputs)) result_.inputs = zeros(n * d);
     if (wants(Derivatives::test_inputs)) result_.test_inputs = zeros(m * d);
-    weights_ = graph.new_handles(slots_ * tiles, bytes_of<T>(layout_.tile_size(),
-                                                             blocks_.tile_size()));
+    weights_ =
+        graph.new_handles(slots_ * tiles, bytes_of<T>(layout_.tile_size(), blocks_.tile_size()));
     rows_ = graph.new_handles(tiles, bytes_of<T>(layout_.tile_size(), 2 * columns().count()));
     inputs_ = graph.new_handles(tiles);
     points_ = graph.new_handles(std::max<index_t>(blocks_.tiles(), 1));
@@ -148,16 +148,15 @@ void PullBack<T>::add_products(tasks::TaskGraph& graph, const ConditioningOperan
                 reads.add(weights_operand(p).handle(i));
             if (wants(kOverTraining)) writes.add(rows_ + i);
         }
-        graph.add({"cross_gradient", i, q, work::pairs(layout_.extent(i), count),
-                   tasks::Unit::pairs},
-                  rank, reads, writes, [this, i, q] { multiply(i, q); });
+        graph.add(
+            {"cross_gradient", i, q, work::pairs(layout_.extent(i), count), tasks::Unit::pairs},
+            rank, reads, writes, [this, i, q] { multiply(i, q); });
     }
 }
 
 template <class T>
 void PullBack<T>::add_prior(tasks::TaskGraph& graph, index_t q) {
-    if (!cotangents_.has_covariance() ||
-        !wants(Derivatives::parameters | Derivatives::test_inputs))
+    if (!cotangents_.has_covariance() || !wants(Derivatives::parameters | Derivatives::test_inputs))
         return;
     const auto rank = rank_after_conditioning(layout_) + q;
     for (index_t p = q; p < blocks_of_groups(q).last; ++p) {
@@ -183,8 +182,7 @@ void PullBack<T>::add_training(tasks::TaskGraph& graph, const ConditioningOperan
             if (wants(Derivatives::inputs)) writes.add(inputs_ + i);
             if (wants(Derivatives::inputs) && i != j) writes.add(inputs_ + j);
             graph.add(
-                {"contract", i, j,
-                 work::pairs_of_tile(i, j, layout_.extent(i), layout_.extent(j)),
+                {"contract", i, j, work::pairs_of_tile(i, j, layout_.extent(i), layout_.extent(j)),
                  tasks::Unit::pairs},
                 rank, AccessList().add(rows_ + i).add(rows_ + j), writes,
                 [this, i, j, part] { contract_training(i, j, part); });
@@ -206,9 +204,9 @@ void PullBack<T>::differentiate_trend() {
     const auto multipliers = trend::multipliers<T>(conditioning_, trend_.g_at(0, solved));
     const MatrixView<const T> n(multipliers.data(), problem_.trends(), solved);
     if (wants(Derivatives::inputs))
-        result_.basis = trend::pull_back_basis<T>(
-            conditioning_, cotangents_, n, right_.columns(columns().weights, k),
-            left_.columns(0, is_joint ? m : 0));
+        result_.basis = trend::pull_back_basis<T>(conditioning_, cotangents_, n,
+                                                  right_.columns(columns().weights, k),
+                                                  left_.columns(0, is_joint ? m : 0));
     if (wants(Derivatives::test_inputs))
         result_.test_basis = trend::pull_back_test_basis<T>(conditioning_, cotangents_, n);
 }

@@ -102,11 +102,11 @@ void PullBack<T>::contract_prior(index_t p, index_t q) {
         };
         const auto rows = part_of(p), columns = part_of(q);
         if (rows.count > 0)
-            contract_covariances<T>(problem_, rows, columns,
-                                    cotangents_.of_group(group).block(rows.first - begin,
-                                                                      columns.first - begin,
-                                                                      rows.count, columns.count),
-                                    sink);
+            contract_covariances<T>(
+                problem_, rows, columns,
+                cotangents_.of_group(group).block(rows.first - begin, columns.first - begin,
+                                                  rows.count, columns.count),
+                sink);
     }
 }
 
@@ -143,11 +143,11 @@ void PullBack<T>::contract_training(index_t i, index_t j, index_t part) {
     contract_tile<T>({problem_, parameters_, nullptr, result_.inputs.data()}, tile, i, j, part);
 }
 
-#define GPRAT_INSTANTIATE(T)                                         \
-    template void PullBack<T>::project_cotangent(index_t);           \
-    template void PullBack<T>::multiply(index_t, index_t);           \
-    template void PullBack<T>::contract_prior(index_t, index_t);     \
-    template void PullBack<T>::finish_row(index_t);                  \
+#define GPRAT_INSTANTIATE(T)                                     \
+    template void PullBack<T>::project_cotangent(index_t);       \
+    template void PullBack<T>::multiply(index_t, index_t);       \
+    template void PullBack<T>::contract_prior(index_t, index_t); \
+    template void PullBack<T>::finish_row(index_t);              \
     template void PullBack<T>::contract_training(index_t, index_t, index_t);
 GPRAT_INSTANTIATE(float)
 GPRAT_INSTANTIATE(double)

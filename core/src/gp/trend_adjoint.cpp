@@ -29,9 +29,9 @@ Buffer<T> multipliers(const Conditioning<T>& conditioning, MatrixView<const T> g
 }
 
 template <class T>
-Buffer<double> pull_back_basis(const Conditioning<T>& conditioning,
-                               const Cotangents<T>& cotangents, MatrixView<const T> multipliers,
-                               MatrixView<const T> b, MatrixView<const T> products) {
+Buffer<double> pull_back_basis(const Conditioning<T>& conditioning, const Cotangents<T>& cotangents,
+                               MatrixView<const T> multipliers, MatrixView<const T> b,
+                               MatrixView<const T> products) {
     const index_t trends = conditioning.trends;
     const Buffer<T> result(trends * conditioning.size), product(trends * conditioning.outputs);
     const MatrixView<T> out(result.data(), trends, conditioning.size);
@@ -62,12 +62,12 @@ Buffer<double> pull_back_test_basis(const Conditioning<T>& conditioning,
     return converted<double>(result);
 }
 
-#define GPRAT_INSTANTIATE(T)                                                                     \
-    template Buffer<T> multipliers(const Conditioning<T>&, MatrixView<const T>);                 \
-    template Buffer<double> pull_back_basis(const Conditioning<T>&, const Cotangents<T>&,        \
-                                            MatrixView<const T>, MatrixView<const T>,            \
-                                            MatrixView<const T>);                                \
-    template Buffer<double> pull_back_test_basis(const Conditioning<T>&, const Cotangents<T>&,   \
+#define GPRAT_INSTANTIATE(T)                                                                   \
+    template Buffer<T> multipliers(const Conditioning<T>&, MatrixView<const T>);               \
+    template Buffer<double> pull_back_basis(const Conditioning<T>&, const Cotangents<T>&,      \
+                                            MatrixView<const T>, MatrixView<const T>,          \
+                                            MatrixView<const T>);                              \
+    template Buffer<double> pull_back_test_basis(const Conditioning<T>&, const Cotangents<T>&, \
                                                  MatrixView<const T>);
 GPRAT_INSTANTIATE(float)
 GPRAT_INSTANTIATE(double)

@@ -16,11 +16,9 @@ using covariance::Region;
 template <class T>
 void add_products(MatrixView<const T> a, MatrixView<const T> b, T* mean) {
     if (b.cols == 1) {
-        blas::gemm(Op::transpose, Op::none, T(1), a, b, T(1),
-                   MatrixView<T>(mean, a.cols, 1));
+        blas::gemm(Op::transpose, Op::none, T(1), a, b, T(1), MatrixView<T>(mean, a.cols, 1));
     } else {
-        blas::gemm(Op::transpose, Op::none, T(1), b, a, T(1),
-                   MatrixView<T>(mean, b.cols, a.cols));
+        blas::gemm(Op::transpose, Op::none, T(1), b, a, T(1), MatrixView<T>(mean, b.cols, a.cols));
     }
 }
 
@@ -76,17 +74,17 @@ void add_kriging_weights(tasks::TaskGraph& graph, tasks::Rank rank,
     add_solve_lower_transposed(graph, rank, operands.factor, v);
 }
 
-#define GPRAT_INSTANTIATE(T)                                                                     \
-    template void add_products(MatrixView<const T>, MatrixView<const T>, T*);                    \
-    template void add_whitening(tasks::TaskGraph&, tasks::Rank, const Problem<T>&,               \
-                                const ConditioningOperands<T>&, const TestPoints<T>&,            \
-                                const BlockOperand<T>&, index_t);                                \
-    template void add_projection(tasks::TaskGraph&, tasks::Rank, const Conditioning<T>&,         \
-                                 const ConditioningOperands<T>&, const TestPoints<T>&,           \
-                                 const BlockOperand<T>&, const TrendWorkspace<T>&, index_t,      \
-                                 tasks::Handle, index_t, T*);                                    \
-    template void add_kriging_weights(tasks::TaskGraph&, tasks::Rank,                            \
-                                      const ConditioningOperands<T>&, const BlockOperand<T>&,    \
+#define GPRAT_INSTANTIATE(T)                                                                  \
+    template void add_products(MatrixView<const T>, MatrixView<const T>, T*);                 \
+    template void add_whitening(tasks::TaskGraph&, tasks::Rank, const Problem<T>&,            \
+                                const ConditioningOperands<T>&, const TestPoints<T>&,         \
+                                const BlockOperand<T>&, index_t);                             \
+    template void add_projection(tasks::TaskGraph&, tasks::Rank, const Conditioning<T>&,      \
+                                 const ConditioningOperands<T>&, const TestPoints<T>&,        \
+                                 const BlockOperand<T>&, const TrendWorkspace<T>&, index_t,   \
+                                 tasks::Handle, index_t, T*);                                 \
+    template void add_kriging_weights(tasks::TaskGraph&, tasks::Rank,                         \
+                                      const ConditioningOperands<T>&, const BlockOperand<T>&, \
                                       MatrixView<const T>, tasks::Handle);
 GPRAT_INSTANTIATE(float)
 GPRAT_INSTANTIATE(double)

@@ -180,7 +180,8 @@ class Arguments:
         """Return the derivatives by the training inputs, those through the mean included."""
         if Wanted.X not in wanted:
             return None
-        assert through_kernel is not None and by_targets is not None
+        assert through_kernel is not None
+        assert by_targets is not None
         total = self.mean.pull_back(self.X, through_kernel, by_basis, -by_targets)
         return self._finish(total, self.X.shape)
 
@@ -210,7 +211,8 @@ class Arguments:
         """Return the derivatives by theta."""
         if Wanted.THETA not in wanted:
             return None
-        assert by_parameters is not None and self.program is not None
+        assert by_parameters is not None
+        assert self.program is not None
         return self._finish(self.program.theta_gradient(by_parameters), (self.program.n_free,))
 
     def by_noise(self, by_row: Float64Array | None, wanted: Wanted) -> FloatArray | None:

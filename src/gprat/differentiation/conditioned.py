@@ -13,12 +13,11 @@ from gprat._validation import FloatArray
 from gprat.differentiation.arguments import Arguments
 from gprat.differentiation.gradients import Gradients, Wanted
 from gprat.engines.base import Derivatives, Posterior
-from gprat.exceptions import InvalidInputError
 
 __all__ = ["KEPT_BYTES", "Conditioned"]
 
 KEPT_BYTES = 16 << 20
-"""What a prediction may leave behind for the way back: L⁻¹k(X, Xs), n·m numbers, of the last one."""
+"""What the last prediction may leave behind for the way back: L⁻¹k(X, Xs), n·m numbers."""
 
 _DERIVATIVES = {
     Wanted.THETA: Derivatives.PARAMETERS,

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from gprat._mean_adjoint import add_mean_adjoint
 from gprat._range import ensure_finite
 from gprat._validation import Float64Array, FloatArray
 from gprat.exceptions import InvalidInputError
 from gprat.kernels.program import as_real_array
-from gprat.means import Mean, add_mean_adjoint
+from gprat.means import Mean
 
 __all__ = ["AppliedMean"]
 
@@ -93,7 +94,7 @@ class AppliedMean:
         return self.mean.offset(points, n_outputs)
 
     def by_coefficients(self, points: FloatArray, by_values: FloatArray) -> Float64Array:
-        """Return derivatives by the coefficients, (q,) or (q, k), from those by the mean, (m, k)."""
+        """Turn derivatives by the mean, (m, k), into those by its coefficients, (q,) or (q, k)."""
         total: Float64Array = self._basis(points).astype(np.float64).T @ by_values
         return total.sum(axis=1) if self.is_shared else total
 

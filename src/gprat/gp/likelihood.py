@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse.linalg import LinearOperator, eigsh
 
+from gprat._mean_adjoint import add_mean_adjoint
 from gprat._range import ensure_finite
 from gprat._validation import Float64Array, FloatArray
 from gprat.engines.base import Objective, Problem
 from gprat.exceptions import InvalidInputError
 from gprat.gp.state import ModelState
-from gprat.means import add_mean_adjoint
 
 __all__ = ["LeaveOneOut", "Likelihood", "check_leverage"]
 

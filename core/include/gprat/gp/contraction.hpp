@@ -5,8 +5,8 @@
 
 #include "gprat/gp/problem.hpp"
 
-/// Adjoints at blocks of covariances, contracted with the kernel's derivatives. They are overwritten
-/// or short-lived: nothing of the size of the whole matrix is made.
+/// Adjoints at blocks of covariances, contracted with the kernel's derivatives. They are
+/// overwritten or short-lived: nothing of the size of the whole matrix is made.
 namespace gprat::gp {
 
 /// Derivatives by kernel parameters in parts, one for each task that adds to them, summed at the
@@ -64,8 +64,8 @@ template <class T>
 void contract_variances(const Problem<T>& problem, covariance::Points<T> points, const T* weights,
                         const PointSink& sink);
 
-/// Adds the derivatives of Σ weights(i, j)·k(row_i, column_j), and of their mirror image unless rows
-/// and columns are the same. The weights of the same points are symmetric.
+/// Adds the derivatives of Σ weights(i, j)·k(row_i, column_j), and of their mirror image unless
+/// rows and columns are the same. The weights of the same points are symmetric.
 template <class T>
 void contract_covariances(const Problem<T>& problem, covariance::Points<T> rows,
                           covariance::Points<T> columns, MatrixView<const T> weights,

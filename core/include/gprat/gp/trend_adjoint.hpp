@@ -14,9 +14,9 @@ Buffer<T> multipliers(const Conditioning<T>& conditioning, MatrixView<const T> g
 /// By H, n × trends, row-major: its transpose is −βBᵀ + ½(Nm̄)αᵀ − N(WC̄)ᵀ. Without C̄ the columns
 /// of N are those of Nm̄.
 template <class T>
-Buffer<double> pull_back_basis(const Conditioning<T>& conditioning,
-                               const Cotangents<T>& cotangents, MatrixView<const T> multipliers,
-                               MatrixView<const T> b, MatrixView<const T> products);
+Buffer<double> pull_back_basis(const Conditioning<T>& conditioning, const Cotangents<T>& cotangents,
+                               MatrixView<const T> multipliers, MatrixView<const T> b,
+                               MatrixView<const T> products);
 
 /// By H*, m × trends, row-major: its transpose is βm̄ᵀ + NC̄.
 template <class T>
