@@ -25,6 +25,7 @@ check: $(VENV)/test
 
 python-test: $(VENV)/test
 	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest tests/with_jax src/gprat/jax
 
 ## What needs PyTorch, which is too heavy a download for everyone who runs the tests.
 test-torch: $(VENV)/torch

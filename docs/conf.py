@@ -71,6 +71,7 @@ CLASSES_OF = (
     "gprat.diagnostics",
     "gprat.exceptions",
     "gprat.gp",
+    "gprat.jax",
     "gprat.kernels",
     "gprat.means",
     "gprat.optimize.base",
