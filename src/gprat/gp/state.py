@@ -27,7 +27,15 @@ from gprat.optimize.adam import Moments
 from gprat.planning import choose_tile_size
 from gprat.priors import Distribution, Priors, as_priors
 
-__all__ = ["OBJECTIVES", "ModelState", "NoiseBounds", "finite_bounds"]
+__all__ = [
+    "OBJECTIVES",
+    "ModelState",
+    "NoiseBounds",
+    "check_memory_limit",
+    "check_threads",
+    "default_kernel",
+    "finite_bounds",
+]
 
 NoiseBounds: TypeAlias = tuple[float, float] | Literal["fixed"]
 
@@ -101,8 +109,8 @@ class ModelState:
         n, d = self._X.shape
         self._Y = validation.check_rows(y, "y", n, self._dtype)
         self._has_vector_targets = np.ndim(y) == 1
-        self._threads = _check_threads(threads)
-        self._memory_limit = _check_memory_limit(memory_limit)
+        self._threads = check_threads(threads)
+        self._memory_limit = check_memory_limit(memory_limit)
         self._tile_size_is_automatic = isinstance(tile_size, str)
         self._tile_size = _resolve_tile_size(tile_size, n, self._dtype)
         self._objective = _check_objective(objective)
@@ -111,7 +119,7 @@ class ModelState:
         self._check_coefficients(n)
         self._data = self._make_data(self._X, self._Y)
 
-        self._kernel = _default_kernel() if kernel is None else kernel
+        self._kernel = default_kernel() if kernel is None else kernel
         program = compile(self._kernel, d)
         self._kernel = (copy_compiled if program.is_compiled else plain_clone)(self._kernel)
         log_bounds = validation.check_noise_bounds(noise_bounds)
@@ -251,7 +259,7 @@ class ModelState:
 
     @memory_limit.setter
     def memory_limit(self, memory_limit: int | None) -> None:
-        memory_limit = _check_memory_limit(memory_limit)
+        memory_limit = check_memory_limit(memory_limit)
         with self._state_lock:
             self._memory_limit = memory_limit
             if self._posterior is not None:
@@ -346,7 +354,8 @@ def finite_bounds(hyperparameters: Hyperparameters) -> Float64Array:
     return np.where(is_log, np.clip(bounds, -limit, limit), np.clip(bounds, -1e150, 1e150))
 
 
-def _default_kernel() -> Kernel:
+def default_kernel() -> Kernel:
+    """Return the kernel of models that are made without one."""
     return ConstantKernel(1.0) * RBF(1.0)
 
 
@@ -357,13 +366,15 @@ def _check_objective(objective: Any) -> Objective:
     return OBJECTIVES[objective]
 
 
-def _check_threads(threads: int | None) -> int | None:
+def check_threads(threads: int | None) -> int | None:
+    """Return a number of threads, or None for all."""
     if threads is None:
         return None
     return validation.check_positive_integer(threads, "threads", _THREADS_REMEDY)
 
 
-def _check_memory_limit(memory_limit: int | None) -> int | None:
+def check_memory_limit(memory_limit: int | None) -> int | None:
+    """Return bytes that computations may take, or None for what there is."""
     if memory_limit is None:
         return None
     return validation.check_positive_integer(memory_limit, "memory_limit", _MEMORY_REMEDY)
