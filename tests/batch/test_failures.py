@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from members import KERNEL, draw_data, draw_points
+from batch.members import KERNEL, draw_data, draw_points
 
 from gprat import GPBatch
 from gprat.exceptions import (

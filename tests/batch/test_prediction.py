@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 import pytest
-from members import FORMS, KERNEL, draw_data, draw_points, draw_theta, prediction_of
+from batch.members import FORMS, KERNEL, draw_data, draw_points, draw_theta, prediction_of
 
 from gprat import GP, GPBatch
 from gprat.exceptions import RoundingWarning

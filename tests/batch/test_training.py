@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from members import FORMS, KERNEL, draw_data
+from batch.members import FORMS, KERNEL, draw_data
 
 from gprat import GP, GPBatch
 from gprat.kernels import RBF, ConstantKernel, Matern, Periodic, WhiteKernel
