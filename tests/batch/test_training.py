@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from batch.members import FORMS, KERNEL, draw_data
+from scipy.stats import gamma, lognorm
 
 from gprat import GP, GPBatch
 from gprat.kernels import RBF, ConstantKernel, Matern, Periodic, WhiteKernel
@@ -173,3 +174,18 @@ def test_white_noise_inside_the_kernel_and_single_precision(rng):
         X, y, kernel, noise=1e-4, noise_bounds="fixed", dtype=np.float32
     ).optimize()
     assert (np.abs(single.loss - double.loss) < 0.05 * np.abs(double.loss) + 1.0).all()
+
+
+def test_priors_are_those_of_single_models(rng):
+    X, y = draw_functions(rng, b=6, n=10)
+    priors = {"k2__length_scale": gamma(3.0, scale=1.0), "noise_variance": lognorm(1.0, scale=0.1)}
+    batch = GPBatch(X, y, priors=priors)
+    batch.theta = batch.theta + 0.2 * rng.standard_normal((6, 3))
+    losses = [gp.loss() for gp in batch]
+    np.testing.assert_allclose(batch.loss(), losses, rtol=1e-10)
+    models, report = list(batch), batch.optimize()
+    single = np.array([gp.optimize(progress=False).fun for gp in models])
+    np.testing.assert_allclose(batch.loss(), report.loss, rtol=1e-10)
+    assert np.median(np.abs(report.loss - single)) <= 1e-4
+    often = GPBatch(X, y, priors=priors).optimize(n_restarts=4, random_state=0)
+    assert (often.loss <= report.loss + 1e-4).all()

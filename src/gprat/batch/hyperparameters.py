@@ -12,6 +12,7 @@ from gprat import _validation as validation
 from gprat._validation import Float64Array
 from gprat.engines.batch import Likelihoods, Settings
 from gprat.exceptions import InvalidInputError
+from gprat.gp.state import limit_bounds
 from gprat.kernels import Program
 from gprat.kernels.program import from_theta
 from gprat.noise import IntArray
@@ -69,6 +70,11 @@ class BatchHyperparameters:
         if self.log_noise_bounds is None:
             return self.program.bounds.copy()
         return np.vstack([self.program.bounds, self.log_noise_bounds])
+
+    @property
+    def finite_bounds(self) -> Float64Array:
+        """Bounds within which theta is valid."""
+        return limit_bounds(self.bounds, self.is_log)
 
     def with_theta(self, theta: Float64Array) -> BatchHyperparameters:
         """Return the same at another theta, shape (b, p)."""

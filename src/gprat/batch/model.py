@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from gprat.gp import GP
 from gprat.gp.state import NoiseBounds
 from gprat.kernels import Kernel
 from gprat.means import MeanLike
+from gprat.priors import Distribution
 
 __all__ = ["GPBatch"]
 
@@ -48,6 +49,10 @@ class GPBatch(BatchTraining, BatchPrediction):
         Smallest and largest noise variance in training; "fixed" to leave it out of training.
     mean : {"zero", "constant", "linear", "quadratic"}, callable or list, default="zero"
         The mean function, as for `gprat.GP`. Each member has coefficients of its own.
+    priors : mapping, default=None
+        From names of hyperparameters (`parameter_names`) to frozen distributions of `scipy.stats`,
+        on the natural scale, the same for all members; as for `gprat.GP`. Training then maximises
+        the posterior densities of `theta`.
     on_failure : {"raise", "nan"}, default="raise"
         What becomes of a member whose covariance matrix is not positive definite, or whose data are
         not finite: an error that says which member it is; or the others go on, and its likelihood
@@ -116,6 +121,7 @@ class GPBatch(BatchTraining, BatchPrediction):
         *,
         noise_bounds: NoiseBounds = (1e-10, 1e5),
         mean: MeanLike = "zero",
+        priors: Mapping[str, Distribution] | None = None,
         on_failure: OnFailure = "raise",
         threads: int | None = None,
         dtype: npt.DTypeLike | None = None,
@@ -128,6 +134,7 @@ class GPBatch(BatchTraining, BatchPrediction):
             noise,
             noise_bounds=noise_bounds,
             mean=mean,
+            priors=priors,
             on_failure=on_failure,
             threads=threads,
             dtype=dtype,
@@ -162,6 +169,7 @@ class GPBatch(BatchTraining, BatchPrediction):
             noise,
             noise_bounds=self._noise_bounds,
             mean=self._mean_as_given,
+            priors=self._priors_as_given,
             threads=self._threads,
             dtype=self._dtype,
             memory_limit=self._memory_limit,

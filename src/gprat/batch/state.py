@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, TypeAlias
@@ -30,6 +30,7 @@ from gprat.kernels import Kernel, Program, compile
 from gprat.kernels.python_program import copy_compiled
 from gprat.means import MeanLike, as_mean
 from gprat.noise import IntArray
+from gprat.priors import Distribution, as_priors
 
 __all__ = ["BatchState", "OnFailure"]
 
@@ -51,6 +52,7 @@ class BatchState:
         *,
         noise_bounds: NoiseBounds,
         mean: MeanLike,
+        priors: Mapping[str, Distribution] | None,
         on_failure: OnFailure,
         threads: int | None,
         dtype: npt.DTypeLike | None,
@@ -75,6 +77,13 @@ class BatchState:
             np.tile(program.theta, (len(self), 1)),
             check_noise(noise, len(self), "noise", is_fixed=log_bounds is None),
             log_bounds,
+        )
+        self._priors_as_given = dict(priors) if isinstance(priors, Mapping) else priors
+        self._priors = as_priors(
+            self._priors_as_given,
+            self._hyperparameters.names,
+            self._hyperparameters.is_log,
+            self._hyperparameters.finite_bounds,
         )
         self._start_working_state()
 

@@ -133,14 +133,22 @@ class BatchTraining(BatchState):
         return values, gradients
 
     def loss(self) -> Float64Array:
-        """Return what training minimises, each member's negative log marginal likelihood.
+        """Return what training minimises: negative log marginal likelihoods, less log priors.
 
         Returns
         -------
         ndarray of shape (b,), float64
-            In nats; infinite for members that fail, if they may.
+            In nats; infinite outside the support of a prior, and for members that fail, if they
+            may.
+
+        Examples
+        --------
+        >>> from gprat import GPBatch
+        >>> batch = GPBatch([[0.0], [1.0]], [[1.0, -1.0], [1.0, 1.0]], noise=0.5)
+        >>> batch.loss().round(3)
+        array([3.032, 2.566])
         """
-        return -self.log_marginal_likelihood()
+        return -self.log_marginal_likelihood() - self._priors.log_densities(self.theta)[0]
 
     def optimize(
         self,
@@ -164,8 +172,9 @@ class BatchTraining(BatchState):
         max_iter : int, default=None
             The most iterations of a member, at least 1; None for 1000.
         n_restarts : int, default=0
-            Further starts of each member, drawn uniformly between the bounds, of theta. The best
-            result counts. All starts go on at the same time.
+            Further starts of each member, drawn from the priors, and where there are none
+            uniformly between the bounds, of theta. The best result counts. All starts go on at the
+            same time.
         random_state : int, Generator, RandomState or None, default=None
             Seed of the restarts. The same seed gives the same result for any number of threads.
         fixed : sequence of str, default=()
@@ -217,8 +226,9 @@ class BatchTraining(BatchState):
         """Return losses and gradients of some members, at theta, shape (r, p); infinite if none."""
         settings = hyperparameters.settings(members, theta)
         results = self._core.evaluate(settings, gradient=True)
-        loss = np.where(results.failures[:, 0] != 0, np.inf, -results.values)
-        return loss, -hyperparameters.theta_gradient(results, settings)
+        prior, by_prior = self._priors.log_densities(theta)
+        loss = np.where(results.failures[:, 0] != 0, np.inf, -results.values - prior)
+        return loss, -hyperparameters.theta_gradient(results, settings) - by_prior
 
     def _refuse_overflow_of(
         self,
@@ -252,8 +262,7 @@ class _Fit:
         self._batch, self._start, self._active = batch, start, active
         self._theta = start.theta
         self._members = batch._usable()
-        limit = np.where(start.is_log, validation.LARGEST_LOG, 1e150)[:, None]
-        self._bounds: Float64Array = np.clip(start.bounds, -limit, limit)[active]
+        self._bounds = start.finite_bounds[active]
         longest = np.where(start.is_log, _LONGEST_STEP, np.inf)[active]
         self._settings = Settings(longest_step=longest, max_iter=max_iter)
         self._n_rounds = 0
@@ -268,11 +277,8 @@ class _Fit:
         """Train, and let the batch take the result."""
         self._began = time.perf_counter()
         self._n_starts = 1 + n_others
-        lower, upper = self._bounds.T
-        shape = (n_others, self._members.size, self._active.size)
-        others = lower + rng.random(shape) * (upper - lower)
-        own = self._theta[None, self._members][:, :, self._active]
-        starts = np.concatenate([own, others]).reshape(-1, self._active.size)
+        others = self._draw(n_others * self._members.size, rng)
+        starts = np.concatenate([self._theta[self._members], others])[:, self._active]
         with (
             _progress.no_bars(),
             BatchProgress(progress, starts.shape[0]) as self._display,
@@ -289,6 +295,12 @@ class _Fit:
                 self._batch._adopt(self._start.with_theta(report.theta))
                 self._batch.training_ = report
         return report
+
+    def _draw(self, count: int, rng: np.random.Generator) -> Float64Array:
+        """Draw so many starts, as those of a single model are drawn."""
+        bounds, priors = self._start.finite_bounds, self._batch._priors
+        drawn = [priors.draw(rng, bounds) for _ in range(count)]
+        return np.array(drawn).reshape(count, len(bounds))
 
     def _evaluate(
         self, rows: IntArray, theta: Float64Array

@@ -35,6 +35,7 @@ __all__ = [
     "check_threads",
     "default_kernel",
     "finite_bounds",
+    "limit_bounds",
 ]
 
 NoiseBounds: TypeAlias = tuple[float, float] | Literal["fixed"]
@@ -348,10 +349,14 @@ if hasattr(os, "register_at_fork"):
 
 def finite_bounds(hyperparameters: Hyperparameters) -> Float64Array:
     """Return bounds within which theta is valid: those of (0, inf) are not."""
-    limit = validation.LARGEST_LOG
-    is_log = hyperparameters.is_log[:, np.newaxis]
-    bounds = hyperparameters.bounds
-    return np.where(is_log, np.clip(bounds, -limit, limit), np.clip(bounds, -1e150, 1e150))
+    return limit_bounds(hyperparameters.bounds, hyperparameters.is_log)
+
+
+def limit_bounds(bounds: Float64Array, is_log: npt.NDArray[np.bool_]) -> Float64Array:
+    """Return bounds of theta, shape (p, 2), without those that are too far out to be valid."""
+    limit = np.where(is_log, validation.LARGEST_LOG, 1e150)[:, np.newaxis]
+    limited: Float64Array = np.clip(bounds, -limit, limit)
+    return limited
 
 
 def default_kernel() -> Kernel:
