@@ -44,8 +44,7 @@ template <class T>
 class BatchOfArrays {
 public:
     BatchOfArrays(const covariance::Program& program, const VectorIn<std::uint8_t>& is_free,
-                  MatrixIn<T> x, VectorIn<T> y, MatrixIn<T> basis,
-                  const VectorIn<index_t>& offsets)
+                  MatrixIn<T> x, VectorIn<T> y, MatrixIn<T> basis, const VectorIn<index_t>& offsets)
         : x_(std::move(x)),
           y_(std::move(y)),
           basis_(std::move(basis)),
@@ -56,8 +55,8 @@ public:
                  make_rows(offsets, rows_of(x_)),
                  y_.data()} {
         const auto targets = static_cast<index_t>(y_.size()), rows = rows_of(x_);
-        const bool fits = batch_.rows.are_shared() ? rows > 0 && targets % rows == 0
-                                                   : targets == rows;
+        const bool fits =
+            batch_.rows.are_shared() ? rows > 0 && targets % rows == 0 : targets == rows;
         if (!fits || rows_of(basis_) != rows)
             throw InvalidArgument("X, y and basis have different numbers of rows");
         size_ = batch_.rows.are_shared() ? targets / rows : std::ssize(batch_.rows.offsets) - 1;
@@ -94,8 +93,7 @@ public:
             bindings::to_numpy(std::move(values), r),
             gradient ? bindings::to_numpy(std::move(by_parameters), r, p, Order::row_major)
                      : nb::none(),
-            gradient ? bindings::to_numpy(std::move(by_noise), r) : nb::none(),
-            to_numpy(failures));
+            gradient ? bindings::to_numpy(std::move(by_noise), r) : nb::none(), to_numpy(failures));
     }
 
     BatchPosteriorOfArrays<T>* condition(const VectorIn<index_t>& members,
@@ -103,9 +101,8 @@ public:
                                          const VectorIn<double>& noise, int threads) const {
         const auto selection = select(members, parameters, noise);
         std::optional<gp::BatchPosterior<T>> posterior;
-        run_interruptibly(threads, [&](const auto& options) {
-            posterior.emplace(batch_, selection, options);
-        });
+        run_interruptibly(
+            threads, [&](const auto& options) { posterior.emplace(batch_, selection, options); });
         return new BatchPosteriorOfArrays<T>(*this, std::move(*posterior));
     }
 

@@ -50,7 +50,9 @@ print(batch.errors())
 points = np.linspace(0, 60, 200)[:, None]
 mean, variance = batch.predict_with_uncertainty(points, include_noise=True)
 figure, panels = plt.subplots(2, 3, figsize=(10, 5), layout="constrained", sharex=True, sharey=True)
-for axes, station in zip(panels.flat, np.argsort(from_coast)[[2, 40, 80, 120, 160, 197]], strict=True):
+for axes, station in zip(
+    panels.flat, np.argsort(from_coast)[[2, 40, 80, 120, 160, 197]], strict=True
+):
     half = 1.96 * np.sqrt(variance[station])
     axes.fill_between(points[:, 0], mean[station] - half, mean[station] + half, alpha=0.25, lw=0)
     axes.plot(points[:, 0], mean[station])

@@ -8,6 +8,7 @@ import pytest
 from batch.members import FORMS, KERNEL, draw_data, draw_points, draw_theta, prediction_of
 
 from gprat import GP, GPBatch
+from gprat.engines.batch import Predictions
 from gprat.exceptions import RoundingWarning
 
 
@@ -97,10 +98,19 @@ def test_several_threads_may_predict(rng):
     assert found == [expected] * 4
 
 
-def test_negative_variances_are_clipped_and_told(rng):
-    X = rng.uniform(size=(3, 30, 1)).astype(np.float32)
-    y = rng.standard_normal((3, 30)).astype(np.float32)
-    batch = GPBatch(X, y, noise=[1.0, 3e-5, 1.0])
-    with pytest.warns(RoundingWarning, match="of member 1"):
-        _, variance = batch.predict_with_uncertainty(X)
+def test_variances_without_noise_are_not_negative(rng):
+    X, y, _ = draw_data(rng, "stacked")
+    batch = GPBatch(X, y, KERNEL, noise=1e-14)
+    _, variance = batch.predict_with_uncertainty(X)
     assert (variance >= 0.0).all()
+    assert (variance <= 1e-12).all()
+
+
+def test_clipping_beyond_rounding_is_told(rng):
+    X, y, _ = draw_data(rng, "stacked", b=3)
+    batch = GPBatch(X, y, KERNEL)
+    none = np.zeros((3, 2), dtype=np.int64)
+    worst = np.array([0.0, 1e-3, 1e-16])
+    results = Predictions(np.zeros(3), np.zeros(3), np.array([0, 2, 1]), worst, none)
+    with pytest.warns(RoundingWarning, match="of 1 members .* member 1, by 1.0e-03"):
+        batch._warn_of(results, np.arange(3))

@@ -153,8 +153,9 @@ std::vector<MemberFailure> BatchPosterior<T>::predict(Prediction what,
         auto& [number, kernel, posterior] = *members_[place];
         const index_t first = test.rows.begin(number), m = test.rows.count(number);
         const index_t d = test.points.points.dimension;
-        const TestPoints<T> points{{test.points.points.data + first * d, m, d, 0},
-                                   test.points.basis_t.block(0, first, test.points.basis_t.rows, m)};
+        const TestPoints<T> points{
+            {test.points.points.data + first * d, m, d, 0},
+            test.points.basis_t.block(0, first, test.points.basis_t.rows, m)};
         T* const mean = results.mean + test.rows.own_begin(number);
         switch (what) {
             case Prediction::mean:
@@ -172,9 +173,9 @@ std::vector<MemberFailure> BatchPosterior<T>::predict(Prediction what,
     });
 }
 
-#define GPRAT_INSTANTIATE(T)                                                                      \
-    template std::vector<MemberFailure> evaluate(const Batch<T>&, const Selection&,               \
-                                                 const Likelihoods&, const tasks::RunOptions&);   \
+#define GPRAT_INSTANTIATE(T)                                                                    \
+    template std::vector<MemberFailure> evaluate(const Batch<T>&, const Selection&,             \
+                                                 const Likelihoods&, const tasks::RunOptions&); \
     template class BatchPosterior<T>;
 GPRAT_INSTANTIATE(float)
 GPRAT_INSTANTIATE(double)

@@ -51,7 +51,7 @@ class BatchPrediction(BatchState):
         >>> batch = GPBatch([[0.0], [1.0]], [[1.0, 2.0], [-1.0, 0.0]], noise=1.0)
         >>> batch.predict([[0.0], [50.0]]).round(3)
         array([[ 0.783,  0.   ],
-               [-0.594,  0.   ]])
+               [-0.449,  0.   ]])
         """
         return self._predict(Prediction.MEAN, X)[0]
 

@@ -199,12 +199,12 @@ class BatchState:
         Examples
         --------
         >>> from gprat import GPBatch
-        >>> batch = GPBatch([[[0.0], [1.0]], [[2.0], [2.0]]], [[1.0, 2.0], [1.0, 2.0]], noise=1e-30)
+        >>> batch = GPBatch([[[0.0], [9.0]], [[2.0], [2.0]]], [[1.0, 2.0]] * 2, noise=1e-30)
         >>> print(batch.errors()[1])
         member 1: the covariance matrix is not positive definite: ...
         """
         hyperparameters = self._at_theta(theta)
-        settings = hyperparameters.settings(self._usable(), hyperparameters.theta)
+        settings = self._settings(hyperparameters)
         failures = self._core.evaluate(settings, gradient=False).failures
         found = {
             int(settings.members[place]): self._explain(settings, place, failures[place])
@@ -317,7 +317,10 @@ class BatchState:
         X, y = self._points.values, self._y
         if self._data_errors:
             # What is no number is never computed with, but functions see these points too.
-            X, y = np.nan_to_num(X, posinf=0.0, neginf=0.0), np.nan_to_num(y, posinf=0.0, neginf=0.0)
+            X, y = (
+                np.nan_to_num(X, posinf=0.0, neginf=0.0),
+                np.nan_to_num(y, posinf=0.0, neginf=0.0),
+            )
             self._points = replace(self._points, values=X)
         offset = self._mean.offset(X, 1)
         targets = y
@@ -337,9 +340,7 @@ class BatchState:
 def _check_on_failure(on_failure: Any) -> OnFailure:
     choice = validation.as_choice(on_failure)
     if choice not in ("raise", "nan"):
-        raise InvalidInputError(
-            f'unknown on_failure {on_failure!r}: expected "raise" or "nan".'
-        )
+        raise InvalidInputError(f'unknown on_failure {on_failure!r}: expected "raise" or "nan".')
     return "raise" if choice == "raise" else "nan"
 
 

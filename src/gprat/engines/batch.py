@@ -191,14 +191,14 @@ class Batch:
         rows = self._rows_of(settings.members)
         known = int(sum(map(self._member_bytes, rows.tolist())))
         threads = runtime.threads_for_call(self._threads)
-        core = self._core.condition(
-            settings.members, settings.parameters, settings.noise, threads
-        )
+        core = self._core.condition(settings.members, settings.parameters, settings.noise, threads)
         return BatchPosterior(core, rows, settings.members, known, self._itemsize, self)
 
     def _rows_of(self, members: npt.NDArray[np.int64]) -> IntArray:
-        return np.broadcast_to(self._rows, members.size) if self._rows.size == 1 else (
-            self._rows[members]
+        return (
+            np.broadcast_to(self._rows, members.size)
+            if self._rows.size == 1
+            else (self._rows[members])
         )
 
     def _member_bytes(self, rows: int) -> int:
@@ -243,8 +243,10 @@ class BatchPosterior:
             As in `Batch`, of all members.
         """
         counts = np.diff(offsets)
-        points = np.broadcast_to(counts, self._members.size) if counts.size == 1 else (
-            counts[self._members]
+        points = (
+            np.broadcast_to(counts, self._members.size)
+            if counts.size == 1
+            else (counts[self._members])
         )
         n, m = self._rows.astype(np.float64), points.astype(np.float64)
         flops = float((n**3 / 3.0 + 10.0 * n * m).sum())

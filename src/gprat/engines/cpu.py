@@ -421,7 +421,9 @@ def _covariance(problem: Problem) -> _core.CovarianceFloat64:
         )
         return covariance
     compiled: _core.CovarianceFloat64 = precision.compiled_covariance(
-        compiled_program(program, problem.X.shape[1]), program.parameters, program.is_free.view(np.uint8)
+        compiled_program(program, problem.X.shape[1]),
+        program.parameters,
+        program.is_free.view(np.uint8),
     )
     return compiled
 

@@ -45,7 +45,8 @@ struct Batch {
     const T* targets;                   ///< each member's own, one after the other
 };
 
-/// Which members a call is for, and with which hyperparameters. A member may come again with others.
+/// Which members a call is for, and with which hyperparameters. A member may come again with
+/// others.
 struct Selection {
     std::span<const index_t> members;
     std::span<const double> parameters;  ///< all of the kernel's, a row for each of `members`
@@ -98,6 +99,8 @@ public:
     /// The batch outlives it, the selection need not.
     BatchPosterior(const Batch<T>& batch, const Selection& selection,
                    const tasks::RunOptions& options);
+    BatchPosterior(BatchPosterior&&) noexcept = default;
+    BatchPosterior& operator=(BatchPosterior&&) noexcept = default;
 
     index_t size() const { return std::ssize(members_); }
 
