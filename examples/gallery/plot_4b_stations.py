@@ -2,8 +2,9 @@
 A model for each station
 ========================
 
-Two hundred weather stations, and a Gaussian process for each: they are fitted together, in one call.
-Then the fitted hyperparameters are data of their own, and say which stations are unlike the others.
+Two hundred weather stations, and a Gaussian process for each: they are fitted together, in one
+call. Then the fitted hyperparameters are data of their own, and say which stations are unlike the
+others.
 """
 
 # %%
@@ -66,8 +67,8 @@ panels[1, 0].set(ylabel="°C")
 plt.show()
 
 # %%
-# What the models have learned: the swing grows with the distance from the coast, and the noise tells
-# good instruments from bad ones.
+# What the models have learned: the swing grows with the distance from the coast, and the noise
+# tells good instruments from bad ones.
 
 amplitude = np.sqrt(report.values[:, 0])
 noise = np.sqrt(report.values[:, -1])

@@ -4,8 +4,8 @@ import pickle
 
 import numpy as np
 import pytest
-from batch.members import KERNEL, draw_data, draw_points
 
+from batch.members import KERNEL, draw_data, draw_points
 from gprat import GPBatch
 from gprat.exceptions import (
     InsufficientMemoryError,
@@ -42,7 +42,7 @@ def test_a_singular_member_is_named(rng):
     before = batch.theta
     for call in calls:
         with pytest.raises(
-            NotPositiveDefiniteError, match="member 3: .*row 1 from row 0"
+            NotPositiveDefiniteError, match=r"member 3: .*row 1 from row 0"
         ) as caught:
             call()
         assert (caught.value.row, caught.value.near_duplicates) == (1, (0,))
@@ -91,7 +91,7 @@ def test_data_that_are_no_numbers(rng):
     assert np.isneginf(value).tolist() == [False, True, False, False, True]
     assert [str(e) for e in batch.errors().values()] == [
         "member 1: X must be finite, got NaN at row 1 column 1. Drop that row or fill in a value.",
-        "member 4: y must be finite, got inf at row 0 column 0. Drop that row or fill in a value.",
+        "member 4: y must be finite, got inf at row 0. Drop that row or fill in a value.",
     ]
     report = batch.optimize(n_restarts=1, random_state=0)
     assert report.failed.tolist() == [False, True, False, False, True]
@@ -112,7 +112,7 @@ def test_a_trend_that_a_member_cannot_tell(rng):
         batch.log_marginal_likelihood()
     X, y, _ = draw_data(rng, "list")
     X[3], y[3] = X[3][:2], y[3][:2]
-    with pytest.raises(InvalidInputError, match="member [0-9]: the mean has 3 coefficients, more"):
+    with pytest.raises(InvalidInputError, match=r"member [0-9]: the mean has 3 coef"):
         GPBatch(X, y, mean="linear")
 
 
@@ -195,6 +195,6 @@ def test_too_little_memory(rng):
     X, y, _ = draw_data(rng, "stacked", n=100)
     batch = GPBatch(X, y, memory_limit=10_000)
     for call in (batch.log_marginal_likelihood, lambda: batch.predict(X[0]), batch.optimize):
-        with pytest.raises(InsufficientMemoryError, match="memory_limit allows 9.77 KiB"):
+        with pytest.raises(InsufficientMemoryError, match=r"memory_limit allows 9\.77 KiB"):
             call()
     assert isinstance(batch.kernel, Kernel)

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from batch.members import FORMS, KERNEL, draw_data, draw_theta, likelihood_of
 
+from batch.members import FORMS, KERNEL, draw_data, draw_theta, likelihood_of
 from gprat import GP, GPBatch
 from gprat.kernels import RBF
 

@@ -1,5 +1,7 @@
 """Many minimisations in step, on functions whose minima are known or that SciPy minimises too."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize, rosen, rosen_der
@@ -99,7 +101,7 @@ def test_losses_never_rise_and_every_state_is_one_that_was_reached(rng):
     search = Lockstep(evaluate, rng.uniform(-9, 9, (30, 3)), np.array([[-9, 9]] * 3), settings(3))
     states = [search.minima]
     search.run(states.append)
-    for before, after in zip(states, states[1:], strict=False):
+    for before, after in itertools.pairwise(states):
         assert (after.loss <= before.loss).all()
         loss, gradient = evaluate(np.arange(30), after.theta)
         assert (loss == after.loss).all()

@@ -5,8 +5,8 @@ import threading
 
 import numpy as np
 import pytest
-from batch.members import FORMS, KERNEL, draw_data, draw_points, draw_theta, prediction_of
 
+from batch.members import FORMS, KERNEL, draw_data, draw_points, draw_theta, prediction_of
 from gprat import GP, GPBatch
 from gprat.engines.batch import Predictions
 from gprat.exceptions import RoundingWarning

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from batch.members import FORMS, KERNEL, draw_data
 from scipy.stats import gamma, lognorm
 
+from batch.members import FORMS, KERNEL, draw_data
 from gprat import GP, GPBatch
 from gprat.kernels import RBF, ConstantKernel, Matern, Periodic, WhiteKernel
 
@@ -58,7 +58,7 @@ def test_the_batch_takes_what_the_report_says(rng, form):
     assert report.initial_loss.tolist() == pytest.approx(before.tolist(), rel=1e-12)
     np.testing.assert_allclose(batch.loss(), report.loss, rtol=1e-12)
     assert (report.loss <= before).all()
-    value, gradient = batch.log_marginal_likelihood(eval_gradient=True)
+    _, gradient = batch.log_marginal_likelihood(eval_gradient=True)
     np.testing.assert_allclose(-gradient, report.gradient, rtol=1e-9, atol=1e-12)
     lower, upper = batch.bounds.T
     assert ((lower <= batch.theta) & (batch.theta <= upper)).all()

@@ -94,7 +94,8 @@ class BatchHyperparameters:
 
     def theta_gradient(self, results: Likelihoods, settings: Settings) -> Float64Array:
         """Turn the derivatives that the engine gives into those by theta, shape (r, p)."""
-        assert results.parameters is not None and results.noise is not None
+        assert results.parameters is not None, "the gradient was asked for"
+        assert results.noise is not None, "the gradient was asked for"
         of_kernel = self.program.theta_gradient(results.parameters)
         if self.log_noise_bounds is None:
             return of_kernel
@@ -112,17 +113,17 @@ def check_theta(theta: npt.ArrayLike, hyperparameters: BatchHyperparameters) -> 
             f"{', '.join(names) or 'nothing'}; or {shape[1:]}, the same for all. Got shape "
             f"{array.shape}. See the properties theta and parameter_names."
         )
-    array = np.array(np.broadcast_to(array, shape))
+    values: Float64Array = np.array(np.broadcast_to(array, shape), dtype=np.float64)
     limit = np.where(is_log, validation.LARGEST_LOG, np.finfo(np.float64).max)
-    good = np.abs(array) <= limit  # written so that NaN fails
+    good = np.abs(values) <= limit  # written so that NaN fails
     if not good.all():
         member, position = (int(i) for i in np.argwhere(~good)[0])
         what = "the logarithm of " if is_log[position] else ""
         raise InvalidInputError(
             f"member {member}: theta must hold numbers of at most {limit[position]:.3g} in size, "
-            f"got {array[member, position]} for {what}{names[position]}."
+            f"got {values[member, position]} for {what}{names[position]}."
         )
-    return array
+    return values
 
 
 def check_noise(noise: Any, members: int, name: str, *, is_fixed: bool) -> Float64Array:
@@ -133,7 +134,7 @@ def check_noise(noise: Any, members: int, name: str, *, is_fixed: bool) -> Float
             f"{name} must be one variance, or one for each of the {members} members, got shape "
             f"{array.shape}."
         )
-    variances = np.array(np.broadcast_to(array, members))
+    variances: Float64Array = np.array(np.broadcast_to(array, members), dtype=np.float64)
     good = np.isfinite(variances) & ((variances >= 0.0) if is_fixed else (variances > 0.0))
     if not good.all():
         member = int(np.argmin(good))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ __all__ = ["Lockstep", "Minima", "Settings", "Status"]
 
 # rows, their points -> losses, infinite where there is none, and gradients
 Evaluate: TypeAlias = Callable[[IntArray, Float64Array], tuple[Float64Array, Float64Array]]
+
+_Array = TypeVar("_Array", bound=npt.NDArray[Any])
 
 # Part of the expected decrease that a step has to bring (Armijo), and how often it is shortened.
 _SUFFICIENT, _MOST_SHORTENINGS = 1e-4, 20
@@ -311,9 +313,7 @@ def _has_loss(loss: Float64Array, gradient: Float64Array) -> BoolArray:
     return exists
 
 
-def _with_rows(
-    array: npt.NDArray[np.generic], rows: IntArray, values: npt.NDArray[np.generic] | np.generic
-) -> npt.NDArray[np.generic]:
+def _with_rows(array: _Array, rows: IntArray, values: Any) -> _Array:
     """Return a copy with other values in some rows."""
     changed = array.copy()
     changed[rows] = values

@@ -222,9 +222,10 @@ class BatchPrediction(BatchState):
             return
         place = int(np.argmax(np.where(is_bad, results.worst, 0.0)))
         warnings.warn(
-            f"rounding made variances of {int(is_bad.sum())} members negative, the worst, of member "
-            f"{members[place]}, by {results.worst[place]:.1e} of its prior variance; they were set "
-            "to zero, and others of that size mean as little. Use a larger noise, or dtype float64.",
+            f"rounding made variances of {int(is_bad.sum())} members negative, the worst, of "
+            f"member {members[place]}, by {results.worst[place]:.1e} of its prior variance; they "
+            "were set to zero, and others of that size mean as little. Use a larger noise, or "
+            "dtype float64.",
             RoundingWarning,
             stacklevel=4,
         )

@@ -111,8 +111,10 @@ class BatchReport:
         return from_theta(self.theta, self.is_log)
 
     def __str__(self) -> str:
-        sections = [Text(_headline(self)), *([_hyperparameters(self)] if self.names else [])]
-        return as_plain_text(Group(*(part for s in sections for part in (s, Text("")))))
+        headline = Text(_headline(self))
+        if not self.names:
+            return as_plain_text(headline)
+        return as_plain_text(Group(headline, Text(""), _hyperparameters(self)))
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"

@@ -157,8 +157,8 @@ def _read_list(X: Sequence[Any], dtype: np.dtype[Any], n_features: int | None) -
             )
         if part.shape[1] != d and n_features is None:
             raise InvalidInputError(
-                f"member {i}: X has {part.shape[1]} features, and that of member 0 has {d}. Members "
-                "share a kernel, which needs the same features of each."
+                f"member {i}: X has {part.shape[1]} features, and that of member 0 has {d}. "
+                "Members share a kernel, which needs the same features of each."
             )
         _check_shape(part.shape, n_features, f"member {i}: X")
     offsets = np.zeros(len(parts) + 1, dtype=np.int64)

@@ -14,7 +14,7 @@ from gprat import _validation as validation
 from gprat._range import ensure_finite
 from gprat._validation import Float64Array, FloatArray
 from gprat.batch.hyperparameters import BatchHyperparameters, check_noise, check_theta
-from gprat.batch.rows import Form, Points, read_points, read_targets, which_are_finite
+from gprat.batch.rows import Form, read_points, read_targets, which_are_finite
 from gprat.engines.base import Problem
 from gprat.engines.batch import Batch, BatchPosterior, Cause, Settings
 from gprat.engines.registry import get_engine
@@ -207,7 +207,7 @@ class BatchState:
         settings = self._settings(hyperparameters)
         failures = self._core.evaluate(settings, gradient=False).failures
         found = {
-            int(settings.members[place]): self._explain(settings, place, failures[place])
+            int(settings.members[place]): self._explain(settings, int(place), failures[place])
             for place in np.flatnonzero(failures[:, 0])
         }
         return dict(sorted({**self._data_errors, **found}.items()))

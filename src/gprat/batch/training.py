@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, overload
+from typing import Any, Literal, TypeAlias, TypeVar, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,8 @@ from gprat.optimize.report import near_bound
 from gprat.priors import positions_of
 
 __all__ = ["BatchIteration", "BatchTraining"]
+
+_Array = TypeVar("_Array", bound=npt.NDArray[Any])
 
 # Hyperparameters change by no more than a factor of exp(4) a step: farther away the parabola that
 # is known here says nothing.
@@ -343,11 +345,11 @@ class _Fit:
         theta[np.ix_(members, self._active)] = found
         return theta
 
-    def _of_all(self, values: Float64Array, others: float) -> Float64Array:
+    def _of_all(self, values: _Array, others: float) -> _Array:
         """Return an array over all members, also over those whose data cannot be used."""
-        result = np.full((len(self._batch), *values.shape[1:]), others, dtype=values.dtype)
+        result = np.full_like(values, others, shape=(len(self._batch), *values.shape[1:]))
         result[self._members] = values
-        return result
+        return cast("_Array", result)
 
     def _report(self, minima: Minima) -> BatchReport:
         best, theta = self._best(minima), self._full_theta(minima, self._best(minima))

@@ -162,7 +162,7 @@ class Batch:
         self._rows = np.diff(offsets)
         self._itemsize, self._q = X.dtype.itemsize, basis.shape[1]
         self._threads, self._memory_limit = threads, memory_limit
-        self._core: _core.BatchFloat64 = _TYPES[X.dtype](
+        self._core = _TYPES[X.dtype](
             compiled_program(program, X.shape[1]),
             program.is_free.view(np.uint8),
             X,
@@ -203,7 +203,7 @@ class Batch:
 
     def _member_bytes(self, rows: int) -> int:
         vectors = _PER_ROW + 2 * self._itemsize * (1 + self._q)
-        return self._itemsize * rows**2 + vectors * rows + _PER_MEMBER
+        return int(self._itemsize * rows**2 + vectors * rows + _PER_MEMBER)
 
     def _ensure_fits(self, title: str, needed: int, known: int, remedy: str) -> None:
         ensure_fits(title, needed, known, self._memory_limit, remedy)
@@ -214,7 +214,7 @@ class BatchPosterior:
 
     def __init__(
         self,
-        core: _core.BatchPosteriorFloat64,
+        core: Any,  # for either dtype
         rows: IntArray,
         members: npt.NDArray[np.int64],
         factor_bytes: int,
