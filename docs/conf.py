@@ -67,6 +67,7 @@ numpydoc_xref_param_type = False
 # Modules whose classes have pages.
 CLASSES_OF = (
     "gprat",
+    "gprat.batch",
     "gprat.calibration",
     "gprat.diagnostics",
     "gprat.exceptions",

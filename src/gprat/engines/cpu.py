@@ -35,7 +35,7 @@ from gprat.kernels import Instruction, Program, PythonProgram
 from gprat.noise import IntArray
 from gprat.planning import choose_tile_size
 
-__all__ = ["CpuEngine", "CpuPosterior"]
+__all__ = ["CpuEngine", "CpuPosterior", "compiled_program"]
 
 _Result = TypeVar("_Result")
 
@@ -426,7 +426,7 @@ def _explain(problem: Problem, row: int, is_finite: bool) -> NotPositiveDefinite
         if isinstance(program, PythonProgram):
             return program.covariance(points, others)
         return _core.covariance_float64(
-            _compiled(program, problem.X.shape[1]), program.parameters, points, others
+            compiled_program(program, problem.X.shape[1]), program.parameters, points, others
         )
 
     return explain_failure(problem, row, is_finite, covariance)
@@ -482,12 +482,15 @@ def _covariance(problem: Problem) -> _core.CovarianceFloat64:
         )
         return covariance
     compiled: _core.CovarianceFloat64 = precision.compiled_covariance(
-        _compiled(program, problem.X.shape[1]), program.parameters, program.is_free.view(np.uint8)
+        compiled_program(program, problem.X.shape[1]),
+        program.parameters,
+        program.is_free.view(np.uint8),
     )
     return compiled
 
 
-def _compiled(program: Program, n_features: int) -> _core.Program:
+def compiled_program(program: Program, n_features: int) -> _core.Program:
+    """Hand the structure of a compiled kernel to the core, or what it was handed before."""
     return _core_program(program.instructions, program.n_parameters, n_features)
 
 

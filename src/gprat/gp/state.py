@@ -27,7 +27,14 @@ from gprat.noise import make_noise
 from gprat.optimize.adam import Moments
 from gprat.priors import Distribution, Priors, as_priors
 
-__all__ = ["OBJECTIVES", "ModelState", "NoiseBounds", "finite_bounds"]
+__all__ = [
+    "OBJECTIVES",
+    "ModelState",
+    "NoiseBounds",
+    "default_kernel",
+    "finite_bounds",
+    "limit_bounds",
+]
 
 NoiseBounds: TypeAlias = tuple[float, float] | Literal["fixed"]
 
@@ -108,7 +115,7 @@ class ModelState:
         self._check_coefficients(n)
         self._data = self._make_data(self._X, self._Y)
 
-        self._kernel = _default_kernel() if kernel is None else kernel
+        self._kernel = default_kernel() if kernel is None else kernel
         program = compile(self._kernel, d)
         self._kernel = (copy_compiled if program.is_compiled else plain_clone)(self._kernel)
         log_bounds = validation.check_noise_bounds(noise_bounds)
@@ -345,13 +352,18 @@ if hasattr(os, "register_at_fork"):
 
 def finite_bounds(hyperparameters: Hyperparameters) -> Float64Array:
     """Return bounds within which theta is valid: those of (0, inf) are not."""
-    limit = validation.LARGEST_LOG
-    is_log = hyperparameters.is_log[:, np.newaxis]
-    bounds = hyperparameters.bounds
-    return np.where(is_log, np.clip(bounds, -limit, limit), np.clip(bounds, -1e150, 1e150))
+    return limit_bounds(hyperparameters.bounds, hyperparameters.is_log)
 
 
-def _default_kernel() -> Kernel:
+def limit_bounds(bounds: Float64Array, is_log: npt.NDArray[np.bool_]) -> Float64Array:
+    """Return bounds of theta, shape (p, 2), without those that are too far out to be valid."""
+    limit = np.where(is_log, validation.LARGEST_LOG, 1e150)[:, np.newaxis]
+    limited: Float64Array = np.clip(bounds, -limit, limit)
+    return limited
+
+
+def default_kernel() -> Kernel:
+    """Return the kernel of models that are made without one."""
     return ConstantKernel(1.0) * RBF(1.0)
 
 
