@@ -42,6 +42,7 @@ _TESTS = [
     "test_simulator",
     "test_task_graph",
     "test_update",
+    "test_visits",
 ]
 
 

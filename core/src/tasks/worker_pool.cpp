@@ -4,8 +4,11 @@
 #include <tbb/info.h>
 #include <tbb/task_arena.h>
 
+#include <chrono>
+#include <condition_variable>
 #include <map>
 #include <mutex>
+#include <utility>
 
 #if defined(__SANITIZE_THREAD__)
 #include <sanitizer/tsan_interface.h>
@@ -69,12 +72,12 @@ WorkerPool::Arena::Arena(int threads)
 
 WorkerPool::Arena::~Arena() = default;
 
-void WorkerPool::Arena::enqueue(void (*work)(void*), void* context) {
+void WorkerPool::Arena::enqueue(void (*work)(void*), std::shared_ptr<void> context) {
     const Handover handover;
     const WritesOfOneTBB writes;
-    implementation_->arena.enqueue([work, context, handover] {
+    implementation_->arena.enqueue([work, context = std::move(context), handover] {
         handover.arrive();
-        work(context);
+        work(context.get());
     });
 }
 
@@ -101,8 +104,50 @@ struct WorkerPool::Implementation {
     std::map<int, std::shared_ptr<Arena>> arenas;
 };
 
+/// Threads that are expected, and wait for each other: so each of them is another one.
+class Muster {
+public:
+    explicit Muster(int threads) : missing_(threads) {}
+
+    void arrive() {
+        std::unique_lock lock(mutex_);
+        if (--missing_ <= 0) all_are_here_.notify_all();
+        wait(lock);
+    }
+    void wait() {
+        std::unique_lock lock(mutex_);
+        wait(lock);
+    }
+
+private:
+    // A system that has no more threads to give must not hold up what fewer can do.
+    static constexpr auto kLongest = std::chrono::seconds(1);
+
+    void wait(std::unique_lock<std::mutex>& lock) {
+        if (!all_are_here_.wait_for(lock, kLongest, [this] { return missing_ <= 0; })) missing_ = 0;
+        all_are_here_.notify_all();
+    }
+
+    std::mutex mutex_;
+    std::condition_variable all_are_here_;
+    int missing_;
+};
+
 WorkerPool::WorkerPool(int threads)
-    : threads_(threads), implementation_(std::make_unique<Implementation>(threads)) {}
+    : threads_(threads), implementation_(std::make_unique<Implementation>(threads)) {
+    start_threads();
+}
+
+// oneTBB would start them when there is work. If memory ended then, it would believe ever after
+// that they run, and computations would wait for them.
+void WorkerPool::start_threads() {
+    if (threads_ == 1) return;  // Graphs of one thread run in that of their caller.
+    const auto muster = std::make_shared<Muster>(threads_);
+    const auto everybody = arena(threads_);
+    for (int i = 0; i < threads_; ++i)
+        everybody->enqueue([](void* context) { static_cast<Muster*>(context)->arrive(); }, muster);
+    muster->wait();
+}
 
 WorkerPool::~WorkerPool() = default;
 

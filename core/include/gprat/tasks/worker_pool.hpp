@@ -8,6 +8,7 @@ namespace gprat::tasks {
 /// The only place that knows oneTBB.
 class WorkerPool {
 public:
+    /// Returns when the threads run.
     explicit WorkerPool(int threads);
     ~WorkerPool();
     WorkerPool(const WorkerPool&) = delete;
@@ -22,6 +23,8 @@ public:
 
 private:
     struct Implementation;
+    void start_threads();
+
     int threads_;
     std::unique_ptr<Implementation> implementation_;
 };
@@ -33,8 +36,9 @@ public:
 
     int threads() const { return threads_; }
 
-    /// Lets some worker of this arena call `work(context)` soon.
-    void enqueue(void (*work)(void*), void* context);
+    /// Lets some worker of this arena call `work(context)` soon. Where there's no memory for that
+    /// it throws, and the call may come nevertheless.
+    void enqueue(void (*work)(void*), std::shared_ptr<void> context);
 
     /// Index in [0, threads) of the calling worker.
     static int current_worker();
