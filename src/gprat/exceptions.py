@@ -27,6 +27,7 @@ __all__ = [
     "ResultOverflowError",
     "RoundingWarning",
     "RuntimeSuspendedError",
+    "TooFewThreadsError",
     "TraceWarning",
     "UnsupportedKernelError",
     "UnsupportedTypeError",
@@ -59,6 +60,10 @@ class ModelFileError(GpratError, ValueError):
 
 class RuntimeSuspendedError(GpratError, RuntimeError):
     """A computation was asked for while the runtime is suspended."""
+
+
+class TooFewThreadsError(GpratError, RuntimeError):
+    """The system gives this process fewer threads than the runtime is to have."""
 
 
 class InsufficientMemoryError(GpratError, MemoryError):

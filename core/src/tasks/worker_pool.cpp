@@ -8,7 +8,12 @@
 #include <condition_variable>
 #include <map>
 #include <mutex>
+#include <system_error>
+#include <thread>
 #include <utility>
+#include <vector>
+
+#include "gprat/error.hpp"
 
 #if defined(__SANITIZE_THREAD__)
 #include <sanitizer/tsan_interface.h>
@@ -85,24 +90,22 @@ int WorkerPool::Arena::current_worker() {
     return tbb::this_task_arena::current_thread_index();
 }
 
-struct WorkerPool::Implementation {
-    // oneTBB counts the calling thread among its threads; here the caller only waits.
-    explicit Implementation(int threads)
-        : scheduler(tbb::attach{}),
-          parallelism(tbb::global_control::max_allowed_parallelism,
-                      static_cast<std::size_t>(threads) + 1) {}
+namespace {
 
-    // Joins the worker threads; they would otherwise linger after stop().
-    ~Implementation() {
-        arenas.clear();
-        tbb::finalize(scheduler, std::nothrow);
+/// Starts so many threads at a time and lets them end, to see whether the system has them to give:
+/// oneTBB ends the process, or waits for ever, where it has not.
+void try_threads(int threads) {
+    std::mutex gate;
+    std::vector<std::jthread> trial;
+    trial.reserve(static_cast<std::size_t>(threads));
+    const std::lock_guard closed(gate);  // it opens before they are joined
+    try {
+        while (std::ssize(trial) < threads)
+            trial.emplace_back([&gate] { const std::lock_guard through(gate); });
+    } catch (const std::system_error&) {
+        throw TooFewThreads(threads, static_cast<int>(trial.size()));
     }
-
-    tbb::task_scheduler_handle scheduler;
-    tbb::global_control parallelism;
-    std::mutex mutex;
-    std::map<int, std::shared_ptr<Arena>> arenas;
-};
+}
 
 /// Threads that are expected, and wait for each other: so each of them is another one.
 class Muster {
@@ -120,7 +123,7 @@ public:
     }
 
 private:
-    // A system that has no more threads to give must not hold up what fewer can do.
+    // Others in this process may have oneTBB's threads: what fewer can do must not be held up.
     static constexpr auto kLongest = std::chrono::seconds(1);
 
     void wait(std::unique_lock<std::mutex>& lock) {
@@ -133,29 +136,56 @@ private:
     int missing_;
 };
 
-WorkerPool::WorkerPool(int threads)
-    : threads_(threads), implementation_(std::make_unique<Implementation>(threads)) {
-    start_threads();
-}
+}  // namespace
 
-// oneTBB would start them when there is work. If memory ended then, it would believe ever after
-// that they run, and computations would wait for them.
-void WorkerPool::start_threads() {
-    if (threads_ == 1) return;  // Graphs of one thread run in that of their caller.
-    const auto muster = std::make_shared<Muster>(threads_);
-    const auto everybody = arena(threads_);
-    for (int i = 0; i < threads_; ++i)
-        everybody->enqueue([](void* context) { static_cast<Muster*>(context)->arrive(); }, muster);
-    muster->wait();
-}
+struct WorkerPool::Implementation {
+    // oneTBB counts the calling thread among its threads; here the caller only waits.
+    explicit Implementation(int threads)
+        : scheduler(tbb::attach{}),
+          parallelism(tbb::global_control::max_allowed_parallelism,
+                      static_cast<std::size_t>(threads) + 1) {}
+
+    // Joins the worker threads; they would otherwise linger after stop().
+    ~Implementation() {
+        arenas.clear();
+        tbb::finalize(scheduler, std::nothrow);
+    }
+
+    std::shared_ptr<Arena> arena(int threads) {
+        auto& arena = arenas[threads];
+        if (!arena) arena = std::make_shared<Arena>(threads);
+        return arena;
+    }
+
+    // oneTBB would start them one by one as there is work. If memory ended then, it would believe
+    // ever after that they run, and computations would wait for them.
+    void start(int threads) {
+        try_threads(threads);
+        const auto muster = std::make_shared<Muster>(threads);
+        const auto everybody = arena(threads);
+        for (int i = 0; i < threads; ++i)
+            everybody->enqueue([](void* context) { static_cast<Muster*>(context)->arrive(); },
+                               muster);
+        muster->wait();
+        are_running = true;
+    }
+
+    tbb::task_scheduler_handle scheduler;
+    tbb::global_control parallelism;
+    std::mutex mutex;
+    bool are_running = false;
+    std::map<int, std::shared_ptr<Arena>> arenas;
+};
+
+WorkerPool::WorkerPool(int threads)
+    : threads_(threads), implementation_(std::make_unique<Implementation>(threads)) {}
 
 WorkerPool::~WorkerPool() = default;
 
 std::shared_ptr<WorkerPool::Arena> WorkerPool::arena(int threads) {
     const std::lock_guard lock(implementation_->mutex);
-    auto& arena = implementation_->arenas[threads];
-    if (!arena) arena = std::make_shared<Arena>(threads);
-    return arena;
+    if (!implementation_->are_running) implementation_->start(threads_);
+    return implementation_->arena(threads);
 }
 
 int available_processors() {

@@ -8,7 +8,6 @@ namespace gprat::tasks {
 /// The only place that knows oneTBB.
 class WorkerPool {
 public:
-    /// Returns when the threads run.
     explicit WorkerPool(int threads);
     ~WorkerPool();
     WorkerPool(const WorkerPool&) = delete;
@@ -19,12 +18,12 @@ public:
     class Arena;
 
     /// The arena in which at most `threads` workers are active at a time; shared by its callers.
+    /// The first call starts all threads of the pool. Throws TooFewThreads where the system doesn't
+    /// give as many.
     std::shared_ptr<Arena> arena(int threads);
 
 private:
     struct Implementation;
-    void start_threads();
-
     int threads_;
     std::unique_ptr<Implementation> implementation_;
 };
