@@ -74,18 +74,23 @@ def soak(figures: Figures) -> str:
 
 def stress(figures: Figures) -> str:
     """Return what was counted."""
-    counted = {name: value for name, value in figures.items() if isinstance(value, int)}
+    counted = {
+        name: value
+        for name, value in figures.items()
+        if isinstance(value, int) and name not in ("seed", "rounds")
+    }
     return ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in counted.items())
 
 
 def sanitizers(figures: Figures) -> str:
     """Return how much ran under each, without a finding: a finding ends the campaign."""
-    runs = {name: run for name, run in figures.items() if isinstance(run, dict) and "tests" in run}
-    return "; ".join(
-        f"{name}: {run['tests']} test programs, {run.get('stress', {}).get('graphs', 0):,} random "
-        "graphs"
-        for name, run in runs.items()
-    )
+    native = [
+        f"{name}: {run['tests']} test programs, {run['stress']['graphs']:,} random graphs"
+        for name, run in figures.items()
+        if isinstance(run, dict) and "stress" in run
+    ]
+    python = figures.get("python")
+    return "; ".join([*native, *([f"Python: {python['passed']:,} tests"] if python else [])])
 
 
 def allocations(figures: Figures) -> str:
@@ -177,8 +182,9 @@ CAMPAIGNS = (
     Campaign(
         "sanitize",
         "make sanitize",
-        "The same under ThreadSanitizer, AddressSanitizer with leaks, and "
-        "UndefinedBehaviorSanitizer, each of which must find planted mistakes first.",
+        "The same under ThreadSanitizer, AddressSanitizer (with leaks, and with what lay on the "
+        "stack of functions that have returned), and UndefinedBehaviorSanitizer, each of which "
+        "must find planted mistakes first.",
         sanitizers,
     ),
     Campaign(

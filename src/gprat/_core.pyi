@@ -39,6 +39,9 @@ class NotPositiveDefinite(ArithmeticError):  # noqa: N818
 class RankDeficient(ArithmeticError):  # noqa: N818
     """Raised with args (column: int,)."""
 
+class TooFewThreads(RuntimeError):  # noqa: N818
+    """Raised with args (wanted: int, given: int)."""
+
 class Program:
     def __init__(
         self, instructions: Sequence[_Instruction], n_parameters: int, n_features: int

@@ -28,6 +28,7 @@ __all__ = [
     "RoundingWarning",
     "RuntimeSuspendedError",
     "SecondDerivativeError",
+    "TooFewThreadsError",
     "TraceWarning",
     "UnsupportedKernelError",
     "UnsupportedTypeError",
@@ -64,6 +65,10 @@ class RuntimeSuspendedError(GpratError, RuntimeError):
 
 class SecondDerivativeError(GpratError, NotImplementedError):
     """A derivative is to be differentiated again, and only first derivatives are available."""
+
+
+class TooFewThreadsError(GpratError, RuntimeError):
+    """The system gives this process fewer threads than the runtime is to have."""
 
 
 class InsufficientMemoryError(GpratError, MemoryError):
