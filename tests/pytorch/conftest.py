@@ -54,6 +54,15 @@ def draw(rng, dtype=torch.float64, kernel=None, n=N, d=D):
     )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Keep PyTorch to one thread: on tensors this small, more would only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def seed():
     """Draw a seed, which a failure prints."""
