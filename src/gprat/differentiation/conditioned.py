@@ -13,6 +13,7 @@ from gprat._validation import FloatArray
 from gprat.differentiation.arguments import Arguments
 from gprat.differentiation.gradients import Gradients, Wanted
 from gprat.engines.base import Derivatives, Posterior
+from gprat.kernels import Kernel
 
 __all__ = ["KEPT_BYTES", "Conditioned"]
 
@@ -47,8 +48,9 @@ class Conditioned:
     at a time.
     """
 
-    def __init__(self, arguments: Arguments, posterior: Posterior) -> None:
+    def __init__(self, arguments: Arguments, posterior: Posterior, kernel: Kernel) -> None:
         self._arguments = arguments
+        self._kernel = kernel
         self._posterior = posterior
         self._kept: _Kept | None = None
 
@@ -66,6 +68,39 @@ class Conditioned:
     def clipped_variances(self) -> int:
         """How many variances predictions have set to zero, since rounding made them negative."""
         return self._posterior.clipped_variances
+
+    def check_wanted(self, wanted: Wanted) -> None:
+        """Raise what `pull_back` would raise for what is wanted, on the way forward.
+
+        Raises
+        ------
+        UnsupportedKernelError
+            If derivatives by X or Xs are wanted of a kernel that is evaluated in Python.
+        InvalidInputError
+            If derivatives are wanted by what is not there, or through a mean without a gradient.
+        """
+        self._arguments.check_wanted(wanted)
+        if wanted & (Wanted.X | Wanted.XS):
+            self._arguments.check_input_derivatives()
+
+    def prior_variance(self, Xs: npt.ArrayLike) -> FloatArray:
+        """Return k(x, x) at test inputs: variances before the data were known.
+
+        Parameters
+        ----------
+        Xs : array-like of shape (m, d) or (..., q, d)
+            Test inputs.
+
+        Returns
+        -------
+        ndarray of shape (m,) or (..., q)
+            Of the dtype of X.
+        """
+        points, shape = self._arguments.read_points(Xs)
+        assert self._arguments.program is not None
+        kernel = self._kernel.clone_with_theta(self._arguments.program.theta)
+        variances = kernel.diag(np.asarray(points, dtype=np.float64))
+        return np.asarray(variances, dtype=self.dtype).reshape(shape)
 
     def log_marginal_likelihood(self) -> float:
         """Return the log marginal likelihood, summed over the outputs (R&W 2.30, 2.45)."""
