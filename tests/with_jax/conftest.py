@@ -2,6 +2,7 @@
 
 import jax
 import pytest
+
 from with_jax.dense import PROBLEMS
 
 jax.config.update("jax_enable_x64", True)

@@ -97,8 +97,16 @@ class Dense:
         A = H.T @ solve(H)
         beta = jnp.linalg.solve(A, H.T @ solve(Y)) if H.shape[1] else jnp.zeros((0, Y.shape[1]))
         alpha = solve(Y - H @ beta)
-        return {"Y": Y, "H": H, "L": L, "A": A, "beta": beta, "alpha": alpha, "residual": Y,
-                "solve": solve}
+        return {
+            "Y": Y,
+            "H": H,
+            "L": L,
+            "A": A,
+            "beta": beta,
+            "alpha": alpha,
+            "residual": Y,
+            "solve": solve,
+        }
 
 
 def _columns(values):

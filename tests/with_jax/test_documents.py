@@ -3,9 +3,8 @@
 import subprocess
 import sys
 
-from test_documents import DOCS, PAGES, ROOT, run, snippets
-
 import gprat.jax
+from test_documents import DOCS, PAGES, ROOT, run, snippets
 
 
 def test_examples_of_the_page_run(tmp_path, monkeypatch):

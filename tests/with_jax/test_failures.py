@@ -170,7 +170,7 @@ def test_options_are_checked():
         likelihood(0.1, threads=0)
     with pytest.raises(InvalidInputError, match="unknown mean"):
         likelihood(0.1, mean="cubic")
-    with pytest.raises(InvalidInputError, match="one number, or|length_scale"):
+    with pytest.raises(InvalidInputError, match=r"length_scale|features"):
         log_marginal_likelihood(X, Y, RBF([1.0, 2.0]))
 
 

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from with_jax.agreement import assert_agree
 
 from gprat.jax import log_marginal_likelihood, posterior
+from with_jax.agreement import assert_agree
 
 
 def test_likelihood_and_its_gradient_by_everything(problem):
@@ -75,7 +75,9 @@ def test_batches_of_points_are_independent(problem, rng):
 
     @jax.jit
     def dense(batches):
-        return jax.vmap(jax.vmap(lambda Xs: problem.dense.predict(**problem.arrays, Xs=Xs)))(batches)
+        return jax.vmap(jax.vmap(lambda Xs: problem.dense.predict(**problem.arrays, Xs=Xs)))(
+            batches
+        )
 
     assert_agree(ours(batches), dense(batches))
     weights = [rng.normal(size=part.shape) for part in dense(batches)]

@@ -4,13 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from with_jax.agreement import assert_agree
 
 import gprat.jax
 from gprat.differentiation import Regression, Wanted
 from gprat.exceptions import SecondDerivativeError
 from gprat.jax import log_marginal_likelihood, posterior
 from gprat.kernels import RBF, ConstantKernel, Linear
+from with_jax.agreement import assert_agree
 
 
 @pytest.fixture(autouse=True)

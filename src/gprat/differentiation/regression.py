@@ -119,6 +119,44 @@ class Regression:
         """
         return self._mean.names(n_features)
 
+    def check(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        theta: npt.ArrayLike | None = None,
+        noise: float | npt.ArrayLike = 0.1,
+        mean_coefficients: npt.ArrayLike | None = None,
+        Xs: npt.ArrayLike | None = None,
+    ) -> None:
+        """Raise what other methods would raise for such arguments; nothing is computed.
+
+        For frameworks that know shapes before they know values: any valid numbers will do.
+
+        Parameters
+        ----------
+        X, y, theta, noise, mean_coefficients
+            As `log_marginal_likelihood` has them.
+        Xs : array-like of shape (m, d) or (..., q, d), default=None
+            Test inputs; None if there are none.
+
+        Raises
+        ------
+        InvalidInputError
+            If a shape or a value makes no sense.
+        UnsupportedTypeError
+            If arrays have different dtypes.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gprat.differentiation import Regression
+        >>> from gprat.kernels import RBF
+        >>> Regression(RBF()).check(np.ones((5, 2)), np.ones(5), Xs=np.ones((3, 2)))
+        """
+        arguments = self._read(X, y, theta, noise, mean_coefficients)
+        if Xs is not None:
+            arguments.read_points(Xs)
+
     def log_marginal_likelihood(
         self,
         X: npt.ArrayLike,

@@ -7,9 +7,7 @@ Values and gradients come from the compiled core, which JAX calls; `jax.jit`, `j
 try:
     import jax as _jax  # noqa: F401
 except ImportError as error:
-    raise ImportError(
-        "gprat.jax needs JAX. Install it with: pip install 'gprat[jax]'"
-    ) from error
+    raise ImportError("gprat.jax needs JAX. Install it with: pip install 'gprat[jax]'") from error
 
 from gprat.jax._kept import forget
 from gprat.jax.likelihood import log_marginal_likelihood

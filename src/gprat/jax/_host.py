@@ -4,6 +4,7 @@ On the CPU by JAX's `buffer_callback`, which lends the memory of arrays: 10 µs 
 to wait for. `jax.pure_callback` takes 170 µs, and waits for copies of large arrays that a thread of
 JAX's makes; where JAX has a single thread, which is the one that waits, it waits for ever.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -88,9 +89,7 @@ class _InPlace:
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _call(host_call: HostCall, arguments: tuple[Any, ...]) -> Any:
     if buffer_callback is None or jax.default_backend() != "cpu":
-        return jax.pure_callback(
-            host_call, host_call.result, *arguments, vmap_method="sequential"
-        )
+        return jax.pure_callback(host_call, host_call.result, *arguments, vmap_method="sequential")
     in_place = _InPlace(host_call)
     return buffer_callback(in_place, host_call.result, vmap_method="sequential")(*arguments)
 

@@ -1,4 +1,4 @@
-"""Equal descriptions of a model give the same object: JAX compiles once for it, not at each call."""
+"""Equal descriptions of a model give the same object: JAX compiles once for it, not each time."""
 
 from __future__ import annotations
 

@@ -197,9 +197,7 @@ def _forward(model: _Model, primals: Any) -> tuple[_Prediction, Any]:
     return model.predict(arguments), (arguments, dict.fromkeys(wanted))
 
 
-def _backward(
-    model: _Model, residuals: Any, cotangents: Any
-) -> tuple[dict[str, jax.Array | None]]:
+def _backward(model: _Model, residuals: Any, cotangents: Any) -> tuple[dict[str, jax.Array | None]]:
     arguments, wanted = residuals[0], tuple(residuals[1])
     by_mean, by_spread, _ = map(given, cotangents)
     nothing: dict[str, jax.Array | None] = dict.fromkeys(arguments)
