@@ -27,6 +27,7 @@ ELSEWHERE = {"jax"}
 SCRIPTS = {path.stem: path for path in sorted((ROOT / "examples/gallery").glob("plot_*.py"))}
 PUBLIC_MODULES = (
     "gprat",
+    "gprat.batch",
     "gprat.calibration",
     "gprat.datasets",
     "gprat.diagnostics",

@@ -1,5 +1,8 @@
 """Training all members at once: optima as good as those of single models, and nothing lost."""
 
+import _thread
+import threading
+
 import numpy as np
 import pytest
 from scipy.stats import gamma, lognorm
@@ -187,3 +190,24 @@ def test_priors_are_those_of_single_models(rng):
     assert np.median(np.abs(report.loss - single)) <= 1e-4
     often = GPBatch(X, y, priors=priors).optimize(n_restarts=4, random_state=0)
     assert (often.loss <= report.loss + 1e-4).all()
+
+
+def test_ctrl_c_ends_a_training_and_keeps_what_was_reached(rng):
+    X, y = draw_functions(rng, b=200, n=120)
+    batch = GPBatch(X, y, KERNEL)
+    before = batch.loss()
+    signals = []
+
+    def callback(iteration):
+        # The signal comes while the core computes the next round.
+        if iteration.n_rounds == 3:
+            signals.append(threading.Timer(1e-3, _thread.interrupt_main))
+            signals[0].start()
+
+    with pytest.raises(KeyboardInterrupt):
+        batch.optimize(callback=callback)
+        raise AssertionError("it ended before the signal came")
+    signals[0].join()
+    assert (batch.loss() <= before + 1e-9 * np.abs(before)).all()
+    assert batch.training_.n_rounds >= 3
+    assert (batch.training_.status == 0).any()

@@ -6,6 +6,7 @@
 #include <exception>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <thread>
 
 #include "gprat/error.hpp"
@@ -27,8 +28,16 @@ constexpr auto kPollInterval = std::chrono::milliseconds(50);
 
 thread_local int tasks_on_this_thread = 0;
 
-int worker_count(const RunOptions& options, const WorkerPool* pool) {
-    if (pool == nullptr || TaskGraph::is_in_task()) return 1;
+/// A graph inside a task makes no claim on the pool: that of the task has one. Tasks may make many
+/// small graphs, and would meet at the lock.
+std::optional<Runtime::Lease> claim_pool() {
+    if (TaskGraph::is_in_task()) return std::nullopt;
+    return std::optional<Runtime::Lease>(std::in_place, Runtime::instance());
+}
+
+int worker_count(const RunOptions& options, const std::optional<Runtime::Lease>& lease) {
+    const WorkerPool* const pool = lease ? lease->pool() : nullptr;
+    if (pool == nullptr) return 1;
     return options.threads > 0 ? std::min(options.threads, pool->threads()) : pool->threads();
 }
 
@@ -74,9 +83,9 @@ private:
 struct TaskGraph::Scheduler {
     explicit Scheduler(const RunOptions& options_)
         : options(options_),
-          lease(Runtime::instance()),
-          workers(worker_count(options, lease.pool())),
-          arena(workers > 1 ? lease.pool()->arena(workers) : nullptr),
+          lease(claim_pool()),
+          workers(worker_count(options, lease)),
+          arena(workers > 1 ? lease->pool()->arena(workers) : nullptr),
           ready(workers),
           visits(arena ? std::make_shared<Visits>(*this) : nullptr),
           work_done(static_cast<std::size_t>(workers)),
@@ -102,7 +111,7 @@ struct TaskGraph::Scheduler {
     void fail(std::exception_ptr error);
 
     RunOptions options;
-    Runtime::Lease lease;
+    std::optional<Runtime::Lease> lease;
     int workers;
     std::shared_ptr<WorkerPool::Arena> arena;
     ReadyQueue ready;
