@@ -14,6 +14,7 @@ from gprat.differentiation.arguments import Arguments
 from gprat.differentiation.gradients import Gradients, Wanted
 from gprat.differentiation.mean import AppliedMean
 from gprat.engines.base import Derivatives, Posterior
+from gprat.kernels import Kernel
 
 if TYPE_CHECKING:
     from gprat.gp import GP
@@ -92,7 +93,7 @@ class Conditioned:
             AppliedMean(gp._mean, None, False, gp.dtype),
             problem.program,
         )
-        return cls(arguments, posterior)
+        return cls(arguments, posterior, gp._kernel)
 
     @property
     def dtype(self) -> np.dtype[Any]:
