@@ -30,7 +30,8 @@ python-test: $(VENV)/test
 ## What needs PyTorch, which is too heavy a download for everyone who runs the tests.
 test-torch: $(VENV)/torch
 	$(BIN)/python -m pytest tests/pytorch tests/for_botorch src/gprat/torch src/gprat/botorch \
-	  'tests/test_documents.py::test_examples_of_the_documentation_run[torch]'
+	  'tests/test_documents.py::test_examples_of_the_documentation_run[torch]' \
+	  'tests/test_documents.py::test_examples_of_the_documentation_run[botorch]'
 
 native-test: $(VENV)/test
 	$(BIN)/cmake -G Ninja -S . -B $(NATIVE) -DCMAKE_BUILD_TYPE=Release \

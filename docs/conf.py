@@ -58,7 +58,7 @@ copybutton_prompt_is_regexp = True
 
 autodoc_typehints = "none"
 # Docstrings can be read without what is too heavy a download for these pages.
-autodoc_mock_imports = ["torch"]
+autodoc_mock_imports = ["torch", "botorch", "gpytorch", "linear_operator"]
 autodoc_member_order = "groupwise"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
@@ -68,6 +68,7 @@ numpydoc_xref_param_type = False
 CLASSES_OF = (
     "gprat",
     "gprat.batch",
+    "gprat.botorch",
     "gprat.calibration",
     "gprat.diagnostics",
     "gprat.exceptions",

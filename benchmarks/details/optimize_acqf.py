@@ -1,7 +1,7 @@
 """Bayesian optimisation's inner loop: `optimize_acqf` with gprat's model and with BoTorch's.
 
-Both models have the same data and hyperparameters, both searches the same starts. Acquisition values
-and gradients are compared before anything is timed. Each figure is a median of interleaved
+Both models have the same data and hyperparameters, both searches the same starts. Acquisition
+values and gradients are compared before anything is timed. Each figure is a median of interleaved
 repetitions; the ratio is that of the same run.
 
 Run with ``python -m benchmarks.details.optimize_acqf``, where the group ``torch`` is installed.

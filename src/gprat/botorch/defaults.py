@@ -1,4 +1,4 @@
-"""What a model of BoTorch starts with: kernel, noise and priors for few points in many dimensions."""
+"""What a model of BoTorch starts with: kernel, noise and priors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Outputs that are jointly Gaussian at a group of points: noise added, observed, given to BoTorch."""
+"""Outputs that are jointly Gaussian at a group of points: noise, conditioning, posteriors."""
 
 from __future__ import annotations
 

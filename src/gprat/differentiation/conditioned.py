@@ -93,7 +93,7 @@ class Conditioned:
             AppliedMean(gp._mean, None, False, gp.dtype),
             problem.program,
         )
-        return cls(arguments, posterior)
+        return cls(arguments, posterior, gp._kernel)
 
     @property
     def dtype(self) -> np.dtype[Any]:

@@ -219,10 +219,7 @@ class Conditioned:
         points = Xs if self._transform is None else self._transform(Xs)
         check_tensor(points, "Xs", self._data.X)
         self._check_unchanged()
-        values = (*self._data.values(), points)
-        wanted = wanted_of(values)
-        self._solver.check_wanted(wanted)
-        mean, spread = _Prediction.apply(self._solver, joint, wanted, *values)
+        mean, spread = predict(self._solver, points, self._data.values(), joint=joint)
         variance = spread.diagonal(dim1=-2, dim2=-1) if joint else spread
 
         def prior_scale() -> float:
@@ -240,9 +237,14 @@ class Conditioned:
                 )
 
 
-def predict(solver: Solver, points: Tensor, *, joint: bool) -> tuple[Tensor, Tensor]:
-    """Return mean and spread of a model whose data are constants, differentiable by the points."""
-    mean, spread = _Prediction.apply(solver, joint, points, *(None,) * len(fields(Data)))
+def predict(
+    solver: Solver, points: Tensor, data: tuple[Any, ...] | None = None, *, joint: bool
+) -> tuple[Tensor, Tensor]:
+    """Return mean and spread, differentiable by the points and the values of `Data`, if given."""
+    values = (*((None,) * len(fields(Data)) if data is None else data), points)
+    wanted = wanted_of(values)
+    solver.check_wanted(wanted)
+    mean, spread = _Prediction.apply(solver, joint, wanted, *values)
     return mean, spread
 
 
