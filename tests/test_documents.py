@@ -21,9 +21,9 @@ PAGES = {
     if "generated" not in path.parts and "gallery" not in path.parts
 }
 # What a page's examples need beyond what the tests have.
+NEEDS = {"torch": "torch", "botorch": "botorch"}
 # Pages whose examples run where JAX does: in a process of their own.
 ELSEWHERE = {"jax"}
-NEEDS = {"torch": "torch", "botorch": "botorch"}
 SCRIPTS = {path.stem: path for path in sorted((ROOT / "examples/gallery").glob("plot_*.py"))}
 PUBLIC_MODULES = (
     "gprat",
