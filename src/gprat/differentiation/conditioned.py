@@ -280,4 +280,6 @@ def _as_groups(
     blocks = values.reshape(-1, group, group)
     if not joint:
         return blocks
-    return np.ascontiguousarray(0.5 * (blocks + blocks.swapaxes(1, 2)), dtype=arguments.dtype)
+    symmetric: FloatArray = np.add(blocks, blocks.swapaxes(1, 2), order="C")
+    symmetric *= 0.5
+    return symmetric
