@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any, Literal
 
 import torch
@@ -23,7 +24,7 @@ from gprat.torch._tensors import (
 )
 from gprat.torch.prediction import Posterior
 
-__all__ = ["Conditioned", "condition", "posterior"]
+__all__ = ["Conditioned", "condition", "posterior", "predict"]
 
 
 def posterior(
@@ -218,10 +219,7 @@ class Conditioned:
         self._check_unchanged()
         points = Xs if self._features is None else self._features_of(Xs)
         check_tensor(points, "Xs", self._data.X)
-        values = (*self._data.values(), points)
-        wanted = wanted_of(values)
-        self._solver.check_wanted(wanted)
-        mean, spread = _Prediction.apply(self._solver, joint, wanted, *values)
+        mean, spread = predict(self._solver, points, self._data.values(), joint=joint)
         variance = spread.diagonal(dim1=-2, dim2=-1) if joint else spread
 
         def prior_scale() -> float:
@@ -251,6 +249,17 @@ class Conditioned:
                     f"{name} has been changed in place since the model was conditioned on the "
                     "data. Condition anew, or on copies by clone()."
                 )
+
+
+def predict(
+    solver: Solver, points: Tensor, data: tuple[Any, ...] | None = None, *, joint: bool
+) -> tuple[Tensor, Tensor]:
+    """Return mean and spread, differentiable by the points and the values of `Data`, if given."""
+    values = (*((None,) * len(fields(Data)) if data is None else data), points)
+    wanted = wanted_of(values)
+    solver.check_wanted(wanted)
+    mean, spread = _Prediction.apply(solver, joint, wanted, *values)
+    return mean, spread
 
 
 class _Prediction(torch.autograd.Function):
