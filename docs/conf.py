@@ -69,6 +69,7 @@ CLASSES_OF = (
     "gprat",
     "gprat.calibration",
     "gprat.diagnostics",
+    "gprat.differentiation",
     "gprat.exceptions",
     "gprat.gp",
     "gprat.kernels",
