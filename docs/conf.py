@@ -71,6 +71,7 @@ CLASSES_OF = (
     "gprat.botorch",
     "gprat.calibration",
     "gprat.diagnostics",
+    "gprat.differentiation",
     "gprat.exceptions",
     "gprat.gp",
     "gprat.jax",

@@ -161,6 +161,18 @@ def test_acquisition_functions_see_through_the_features(problem):
     assert torch.autograd.gradcheck(
         lambda points: model.posterior(points, joint=True).covariance, points
     )
+    assert all(parameter.grad is None for parameter in layer.parameters())
+    layer.condition(problem.X, problem.y).posterior(points).mean.sum().backward()
+    assert all(parameter.grad is not None for parameter in layer.parameters())
+
+
+def test_weights_that_change_after_conditioning_are_noticed(problem):
+    layer = ExactGP(KERNEL, 0.3, features=network(), dtype=torch.float64)
+    with torch.no_grad():
+        model = layer.condition(problem.X, problem.y)
+        layer.features[0].weight.add_(0.1)
+    with pytest.raises(InvalidInputError, match=r"features\.0\.weight has been changed in place"):
+        model.posterior(problem.Xs)
 
 
 def test_it_prints_what_it_is():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, Literal
 
@@ -25,7 +24,7 @@ from gprat.torch._tensors import (
 )
 from gprat.torch.prediction import Posterior
 
-__all__ = ["Conditioned", "condition", "posterior"]
+__all__ = ["Conditioned", "condition", "posterior", "predict"]
 
 
 def posterior(
@@ -183,12 +182,13 @@ class Conditioned:
         self,
         regression: Regression,
         data: Data,
-        transform: Callable[[Tensor], Tensor] | None = None,
+        features: torch.nn.Module | None = None,
     ) -> None:
-        self._data = data if torch.is_grad_enabled() else data.detached()
+        self._is_constant = not torch.is_grad_enabled()
+        self._data = data.detached() if self._is_constant else data
         self._solver = regression.condition(*self._data.arrays())
-        self._transform = transform
-        self._versions = self._data.versions()
+        self._features = features
+        self._versions = self._current_versions()
 
     def posterior(self, Xs: Tensor, *, joint: bool = False) -> Posterior:
         """Predict the latent function at test points, differentiable by them and by the data.
@@ -216,9 +216,9 @@ class Conditioned:
         InvalidInputError
             If a shape makes no sense, or the data have been changed in place.
         """
-        points = Xs if self._transform is None else self._transform(Xs)
-        check_tensor(points, "Xs", self._data.X)
         self._check_unchanged()
+        points = Xs if self._features is None else self._features_of(Xs)
+        check_tensor(points, "Xs", self._data.X)
         mean, spread = predict(self._solver, points, self._data.values(), joint=joint)
         variance = spread.diagonal(dim1=-2, dim2=-1) if joint else spread
 
@@ -227,13 +227,27 @@ class Conditioned:
 
         return Posterior(mean, variance, spread if joint else None, prior_scale)
 
+    def _features_of(self, Xs: Tensor) -> Tensor:
+        """Return what the network makes of test inputs; its weights may count as constants."""
+        assert self._features is not None
+        if not self._is_constant:
+            return self._features(Xs)
+        weights = {name: weight.detach() for name, weight in self._features.named_parameters()}
+        return torch.func.functional_call(self._features, weights, (Xs,))
+
+    def _current_versions(self) -> dict[str, int]:
+        weights = {} if self._features is None else dict(self._features.named_parameters())
+        return self._data.versions() | {
+            f"features.{name}": weight._version for name, weight in weights.items()
+        }
+
     def _check_unchanged(self) -> None:
-        now = self._data.versions()
+        now = self._current_versions()
         for name, version in self._versions.items():
-            if now[name] != version:
+            if now.get(name) != version:
                 raise InvalidInputError(
-                    f"{name} has been changed in place since the model was conditioned on it. "
-                    f"Condition anew, or pass {name}.clone()."
+                    f"{name} has been changed in place since the model was conditioned on the "
+                    "data. Condition anew, or on copies by clone()."
                 )
 
 

@@ -85,16 +85,16 @@ class Posterior:
         ----------
         n_samples : int, default=1
             Number of functions, at least 1; not read if there are base samples.
-        base_samples : Tensor of shape (s, *mean.shape), default=None
-            Standard normal numbers, for samples that vary smoothly with the test points. None to
-            draw new ones.
+        base_samples : Tensor, default=None
+            Standard normal numbers of the shape of the result, for samples that vary smoothly with
+            the test points. None to draw new ones.
         generator : torch.Generator, default=None
             Where new ones come from; None for PyTorch's own.
 
         Returns
         -------
-        Tensor of shape (s, *mean.shape)
-            s functions at the points of each batch.
+        Tensor of shape (s, ...)
+            s functions at the points of each batch, each of the shape of `mean`.
 
         Raises
         ------
