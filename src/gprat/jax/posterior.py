@@ -81,8 +81,9 @@ def posterior(
         If an argument is no array of real numbers, or the dtype is neither float32 nor float64.
     SecondDerivativeError
         If a gradient is differentiated again.
-    jax.errors.JaxRuntimeError
-        If the computation fails, when it runs: with the message of the error in the compiled core.
+    jax.errors.JaxRuntimeError or ValueError
+        If the computation fails, when it runs: what JAX makes of errors in compiled code. The
+        message ends with that of gprat's error.
 
     Examples
     --------

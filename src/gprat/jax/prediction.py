@@ -109,7 +109,7 @@ class Posterior:
         InvalidInputError
             If the prediction was not joint, there is neither a key nor base samples, or these have
             another shape.
-        jax.errors.JaxRuntimeError
+        jax.errors.JaxRuntimeError or ValueError
             If a covariance matrix has no Cholesky factor, for all jitter. NaN instead, where the
             posterior was computed with ``on_failure="nan"``.
         """
