@@ -20,8 +20,6 @@ PAGES = {
     for path in sorted(DOCS.rglob("*.md"))
     if "generated" not in path.parts and "gallery" not in path.parts
 }
-# Pages whose examples run where JAX does: in a process of their own.
-ELSEWHERE = {"jax"}
 SCRIPTS = {path.stem: path for path in sorted((ROOT / "examples/gallery").glob("plot_*.py"))}
 PUBLIC_MODULES = (
     "gprat",
@@ -36,6 +34,8 @@ PUBLIC_MODULES = (
     "gprat.runtime",
     "gprat.simulation",
 )
+# Pages whose examples run where JAX does: in a process of their own.
+ELSEWHERE = {"jax"}
 
 
 def snippets(path, language="python"):
