@@ -152,7 +152,8 @@ class Posterior:
         scale = jnp.asarray(self._prior_scale)
         jitter = _needed_jitter(*map(jax.lax.stop_gradient, (covariance, scale)))
         jitter = call(HostCall(_report, like(jitter), self._on_failure), jitter)
-        return jnp.linalg.cholesky(_with_jitter(covariance, jitter))
+        factor: jax.Array = jnp.linalg.cholesky(_with_jitter(covariance, jitter))
+        return factor
 
 
 jax.tree_util.register_dataclass(
