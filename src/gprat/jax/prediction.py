@@ -166,7 +166,7 @@ jax.tree_util.register_dataclass(
 @jax.jit
 def _needed_jitter(covariance: jax.Array, prior_scale: jax.Array) -> jax.Array:
     """Return what has to be added to the diagonal of each matrix; NaN where nothing helps."""
-    unit = prior_scale * jnp.finfo(covariance.dtype).eps
+    unit = prior_scale * float(np.finfo(covariance.dtype).eps)
     steps = jnp.asarray(JITTERS, covariance.dtype) * unit
     last = len(JITTERS) - 1
 
