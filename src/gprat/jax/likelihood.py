@@ -93,13 +93,15 @@ def log_marginal_likelihood(
     Examples
     --------
     >>> import jax
+    >>> import numpy as np
     >>> from gprat.jax import log_marginal_likelihood
     >>> from gprat.kernels import RBF
     >>> jax.config.update("jax_enable_x64", True)
     >>> X, y = jax.numpy.array([[0.0], [1.0]]), jax.numpy.array([1.0, -1.0])
     >>> gradient = jax.grad(log_marginal_likelihood)(X, y, RBF(1.0), noise=0.5)
-    >>> gradient.round(3).tolist()  # apart, the two targets would be more probable
-    [[-0.564], [0.564]]
+    >>> np.asarray(gradient).round(3)  # apart, the two targets would be more probable
+    array([[-0.564],
+           [ 0.564]])
     """
     arguments = read_arguments(
         X=X, y=y, theta=theta, noise=noise, mean_coefficients=mean_coefficients

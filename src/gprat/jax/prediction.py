@@ -37,13 +37,15 @@ class Posterior:
     Examples
     --------
     >>> import jax
+    >>> import numpy as np
     >>> from gprat.jax import posterior
     >>> from gprat.kernels import RBF
     >>> jax.config.update("jax_enable_x64", True)
     >>> X, far = jax.numpy.zeros((1, 1)), jax.numpy.array([[50.0], [51.0]])
     >>> prediction = posterior(X, jax.numpy.ones(1), far, RBF(1.0), joint=True)
-    >>> prediction.covariance.round(3).tolist()
-    [[1.0, 0.607], [0.607, 1.0]]
+    >>> np.asarray(prediction.covariance).round(3)
+    array([[1.   , 0.607],
+           [0.607, 1.   ]])
     >>> prediction.sample(jax.random.key(0), 3).shape
     (3, 2)
     """
