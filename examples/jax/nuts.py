@@ -118,11 +118,20 @@ def draw_densities(
             logarithms, bins=40, range=(axis[0], axis[-1]), density=True, color=BLUE, alpha=0.35
         )
         axes.plot(axis, before, color="#888888", lw=1.2, ls="--", label="prior")
-        axes.axvline(np.log10(fitted[name]), color=ORANGE, lw=1.5, label="most likely")
+        mark_fitted(axes, fitted[name], axis[0])
         axes.set(xlim=(axis[0], axis[-1]), yticks=[], xlabel=f"log$_{{10}}$ {name}")
         axes.spines["left"].set_visible(False)
     panels[0].set_title("What the data say about the hyperparameters")
-    panels[-1].legend(loc="upper right")
+    panels[0].legend(loc="upper right")
+
+
+def mark_fitted(axes: plt.Axes, value: float, left_end: float) -> None:
+    """Draw a line at the most likely value, or say what it is where that is far to the left."""
+    if np.log10(value) >= left_end:
+        axes.axvline(np.log10(value), color=ORANGE, lw=1.5, label="most likely")
+        return
+    text = f"← {value:.0e}"
+    axes.text(0.0, 0.95, text, color=ORANGE, transform=axes.transAxes, va="top")
 
 
 def draw_bands(

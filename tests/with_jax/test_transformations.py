@@ -8,7 +8,7 @@ import pytest
 import gprat.jax
 from gprat.differentiation import Regression, Wanted
 from gprat.exceptions import SecondDerivativeError
-from gprat.jax import log_marginal_likelihood, posterior
+from gprat.jax import _host, log_marginal_likelihood, posterior
 from gprat.kernels import RBF, ConstantKernel, Linear
 from with_jax.agreement import assert_agree
 
@@ -46,6 +46,23 @@ def test_jit_changes_nothing(problem):
     value = value_of(problem)
     for function in (value, jax.grad(value), jax.value_and_grad(value)):
         assert_agree(jax.jit(function)(problem.arrays), function(problem.arrays), 0.0)
+
+
+def test_without_buffers_the_results_are_the_same(problem, monkeypatch):
+    """As on other devices than the CPU, or where JAX has ended its experiment."""
+
+    def both(arrays):
+        found = posterior(**arrays, Xs=problem.Xs, **problem.settings, joint=True)
+        return value_of(problem)(arrays) + jnp.sum(found.mean) + jnp.sum(found.covariance)
+
+    expected = jax.value_and_grad(both)(problem.arrays)
+    monkeypatch.setattr(_host, "buffer_callback", None)
+    assert_agree(jax.value_and_grad(both)(problem.arrays), expected, 0.0)
+    noises = jnp.asarray([0.2, 0.3])
+    mapped = jax.vmap(lambda noise: both(problem.arrays | {"noise": noise}))(noises)
+    monkeypatch.undo()
+    for noise, value in zip(noises, mapped, strict=True):
+        assert_agree(both(problem.arrays | {"noise": noise}), value, 0.0)
 
 
 def test_vmap_is_a_loop(problem, rng):

@@ -25,11 +25,6 @@ from gprat.exceptions import (
 )
 from gprat.jax._arguments import Arguments, OnFailure
 
-try:
-    from jax.experimental.buffer_callback import buffer_callback
-except ImportError:  # an experiment of JAX's, which may end
-    buffer_callback = None
-
 __all__ = ["HostCall", "call", "chosen", "given", "like", "perturbed", "wanted_flags"]
 
 # What depends on the values of arrays. Lack of memory, say, is no property of the model.
@@ -39,6 +34,18 @@ _FAILURES = (
     RankDeficientTrendError,
     ResultOverflowError,
 )
+
+
+def _find_buffer_callback() -> Any:
+    """Return None where JAX has ended what it calls an experiment."""
+    try:
+        from jax.experimental.buffer_callback import buffer_callback
+    except ImportError:
+        return None
+    return buffer_callback
+
+
+buffer_callback = _find_buffer_callback()
 
 
 @dataclass(frozen=True)

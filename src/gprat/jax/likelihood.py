@@ -86,19 +86,22 @@ def log_marginal_likelihood(
         If an argument is no array of real numbers, or the dtype is neither float32 nor float64.
     SecondDerivativeError
         If a gradient is differentiated again.
-    jax.errors.JaxRuntimeError
-        If the computation fails, when it runs: with the message of the error in the compiled core.
+    jax.errors.JaxRuntimeError or ValueError
+        If the computation fails, when it runs: what JAX makes of errors in compiled code. The
+        message ends with that of gprat's error.
 
     Examples
     --------
     >>> import jax
+    >>> import numpy as np
     >>> from gprat.jax import log_marginal_likelihood
     >>> from gprat.kernels import RBF
     >>> jax.config.update("jax_enable_x64", True)
     >>> X, y = jax.numpy.array([[0.0], [1.0]]), jax.numpy.array([1.0, -1.0])
     >>> gradient = jax.grad(log_marginal_likelihood)(X, y, RBF(1.0), noise=0.5)
-    >>> gradient.round(3).tolist()  # apart, the two targets would be more probable
-    [[-0.564], [0.564]]
+    >>> np.asarray(gradient).round(3)  # apart, the two targets would be more probable
+    array([[-0.564],
+           [ 0.564]])
     """
     arguments = read_arguments(
         X=X, y=y, theta=theta, noise=noise, mean_coefficients=mean_coefficients

@@ -81,20 +81,23 @@ def posterior(
         If an argument is no array of real numbers, or the dtype is neither float32 nor float64.
     SecondDerivativeError
         If a gradient is differentiated again.
-    jax.errors.JaxRuntimeError
-        If the computation fails, when it runs: with the message of the error in the compiled core.
+    jax.errors.JaxRuntimeError or ValueError
+        If the computation fails, when it runs: what JAX makes of errors in compiled code. The
+        message ends with that of gprat's error.
 
     Examples
     --------
     >>> import jax
+    >>> import numpy as np
     >>> from gprat.jax import posterior
     >>> from gprat.kernels import RBF
     >>> jax.config.update("jax_enable_x64", True)
     >>> X = jax.numpy.linspace(0, 6, 40).reshape(-1, 1)
     >>> def total(Xs):
     ...     return posterior(X, jax.numpy.sin(X[:, 0]), Xs, RBF(1.0), noise=1e-6).mean.sum()
-    >>> jax.grad(total)(jax.numpy.array([[0.0], [jax.numpy.pi]])).round(2).tolist()
-    [[1.0], [-1.0]]
+    >>> np.asarray(jax.grad(total)(np.array([[0.0], [np.pi]]))).round(2)
+    array([[ 1.],
+           [-1.]])
     """
     arguments = read_arguments(
         X=X, y=y, theta=theta, noise=noise, mean_coefficients=mean_coefficients, Xs=Xs

@@ -37,13 +37,15 @@ class Posterior:
     Examples
     --------
     >>> import jax
+    >>> import numpy as np
     >>> from gprat.jax import posterior
     >>> from gprat.kernels import RBF
     >>> jax.config.update("jax_enable_x64", True)
     >>> X, far = jax.numpy.zeros((1, 1)), jax.numpy.array([[50.0], [51.0]])
     >>> prediction = posterior(X, jax.numpy.ones(1), far, RBF(1.0), joint=True)
-    >>> prediction.covariance.round(3).tolist()
-    [[1.0, 0.607], [0.607, 1.0]]
+    >>> np.asarray(prediction.covariance).round(3)
+    array([[1.   , 0.607],
+           [0.607, 1.   ]])
     >>> prediction.sample(jax.random.key(0), 3).shape
     (3, 2)
     """
@@ -109,7 +111,7 @@ class Posterior:
         InvalidInputError
             If the prediction was not joint, there is neither a key nor base samples, or these have
             another shape.
-        jax.errors.JaxRuntimeError
+        jax.errors.JaxRuntimeError or ValueError
             If a covariance matrix has no Cholesky factor, for all jitter. NaN instead, where the
             posterior was computed with ``on_failure="nan"``.
         """
@@ -152,7 +154,8 @@ class Posterior:
         scale = jnp.asarray(self._prior_scale)
         jitter = _needed_jitter(*map(jax.lax.stop_gradient, (covariance, scale)))
         jitter = call(HostCall(_report, like(jitter), self._on_failure), jitter)
-        return jnp.linalg.cholesky(_with_jitter(covariance, jitter))
+        factor: jax.Array = jnp.linalg.cholesky(_with_jitter(covariance, jitter))
+        return factor
 
 
 jax.tree_util.register_dataclass(
@@ -165,7 +168,7 @@ jax.tree_util.register_dataclass(
 @jax.jit
 def _needed_jitter(covariance: jax.Array, prior_scale: jax.Array) -> jax.Array:
     """Return what has to be added to the diagonal of each matrix; NaN where nothing helps."""
-    unit = prior_scale * jnp.finfo(covariance.dtype).eps
+    unit = prior_scale * float(np.finfo(covariance.dtype).eps)
     steps = jnp.asarray(JITTERS, covariance.dtype) * unit
     last = len(JITTERS) - 1
 
