@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy.stats import uniform
 
 from batch.members import KERNEL, draw_data, draw_points
 from gprat import GPBatch
@@ -126,6 +127,22 @@ def test_results_out_of_range(rng):
     assert np.isneginf(value).tolist() == [False, False, True, False, False]
     assert tolerant.optimize().failed.tolist() == [False, False, True, False, False]
     assert np.isnan(gradient).all(axis=1).tolist() == [False, False, True, False, False]
+
+
+def test_a_start_without_a_prior_density(rng):
+    X, y, _ = draw_data(rng, "stacked", b=3)
+    priors = {"length_scale": uniform(10.0, 5.0)}
+    batch = GPBatch(X, y, RBF(12.0), priors=priors)
+    theta = batch.theta
+    theta[1, 0] = 0.0
+    batch.theta = theta
+    assert np.isinf(batch.loss()).tolist() == [False, True, False]
+    with pytest.raises(InvalidInputError, match="member 1: the loss at the start is infinite"):
+        batch.optimize()
+    assert batch.theta.tolist() == theta.tolist()
+    report = batch.optimize(n_restarts=2, random_state=0)
+    assert not report.failed.any()
+    assert (report.values[:, 0] >= 10.0).all()
 
 
 class Own(RBF):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, TypeVar, cast, overload
+from collections.abc import Sequence
+from typing import Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -14,51 +12,17 @@ from gprat import _progress
 from gprat import _validation as validation
 from gprat._range import ensure_finite
 from gprat._validation import Float64Array
+from gprat.batch.fitting import BatchCallback, Fit
 from gprat.batch.hyperparameters import BatchHyperparameters
-from gprat.batch.lockstep import Lockstep, Minima, Settings, Status
 from gprat.batch.progress import BatchProgress
 from gprat.batch.report import BatchReport
 from gprat.batch.state import BatchState
-from gprat.engines.batch import Likelihoods
-from gprat.engines.batch import Settings as MemberSettings
-from gprat.exceptions import ResultOverflowError, UnsupportedTypeError
+from gprat.engines.batch import Likelihoods, Settings
+from gprat.exceptions import InvalidInputError, ResultOverflowError, UnsupportedTypeError
 from gprat.noise import IntArray
-from gprat.optimize.report import near_bound
 from gprat.priors import positions_of
 
-__all__ = ["BatchIteration", "BatchTraining"]
-
-_Array = TypeVar("_Array", bound=npt.NDArray[Any])
-
-# Hyperparameters change by no more than a factor of exp(4) a step: farther away the parabola that
-# is known here says nothing.
-_LONGEST_STEP = 4.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class BatchIteration:
-    """What a callback is told after each round.
-
-    Parameters
-    ----------
-    n_rounds : int
-        Number of rounds so far, from 1.
-    n_running : int
-        How many minimisations go on.
-    loss : ndarray of shape (b,)
-        The lowest loss of each member so far.
-    theta : ndarray of shape (b, p)
-        Where that was.
-    """
-
-    n_rounds: int
-    n_running: int
-    loss: Float64Array
-    theta: Float64Array
-
-
-# Returning True, or raising StopIteration, ends the training.
-BatchCallback: TypeAlias = Callable[[BatchIteration], object]
+__all__ = ["BatchTraining"]
 
 
 class BatchTraining(BatchState):
@@ -220,9 +184,21 @@ class BatchTraining(BatchState):
             i for name in _as_names(fixed) for i in positions_of(name, start.names, "fixed")
         }
         active = np.array([i for i in range(len(start.names)) if i not in left_out], dtype=np.intp)
-        return _Fit(self, start, active, int(options.get("max_iter", 1000))).run(
-            n_others if active.size else 0, rng, callback, progress
-        )
+        members = self._usable()
+        others = self._draw(n_others * members.size if active.size else 0, rng)
+        fit = Fit(start, members, self._losses, active, int(options.get("max_iter", 1000)))
+        with _progress.no_bars(), BatchProgress(progress, members.size + len(others)) as display:
+            fit.begin(others)
+            if self._on_failure == "raise":
+                self._refuse_failures(fit.failed(), start)
+            try:
+                fit.run(display, callback)
+            finally:
+                # What was reached is kept, whatever ends the training.
+                report = fit.report()
+                self._adopt(start.with_theta(report.theta))
+                self.training_ = report
+        return report
 
     def _losses(
         self, hyperparameters: BatchHyperparameters, members: IntArray, theta: Float64Array
@@ -234,9 +210,26 @@ class BatchTraining(BatchState):
         loss = np.where(results.failures[:, 0] != 0, np.inf, -results.values - prior)
         return loss, -hyperparameters.theta_gradient(results, settings) - by_prior
 
+    def _draw(self, count: int, rng: np.random.Generator) -> Float64Array:
+        """Draw so many starts, as those of a single model are drawn."""
+        bounds = self._hyperparameters.finite_bounds
+        drawn = [self._priors.draw(rng, bounds) for _ in range(count)]
+        return np.array(drawn).reshape(count, len(bounds))
+
+    def _refuse_failures(self, members: IntArray, start: BatchHyperparameters) -> None:
+        """Raise the error of the first member without a loss at its starts, if there is one."""
+        if not members.size:
+            return
+        theta = np.clip(start.theta, *start.finite_bounds.T)
+        self.log_marginal_likelihood(theta, eval_gradient=True)
+        raise InvalidInputError(
+            f"member {members[0]}: the loss at the start is infinite. Scale y to unit variance, or "
+            "start from other hyperparameters, where every prior has a density."
+        )
+
     def _refuse_overflow_of(
         self,
-        settings: MemberSettings,
+        settings: Settings,
         results: Likelihoods,
         gradient: Float64Array,
         failed: npt.NDArray[np.bool_],
@@ -251,129 +244,6 @@ class BatchTraining(BatchState):
                     ensure_finite(what, self._dtype, value, gradient[place])
                 except ResultOverflowError as error:
                     raise ResultOverflowError(f"member {member}: {error}") from None
-
-
-class _Fit:
-    """One training of a batch: r = b · starts minimisations, start after start."""
-
-    def __init__(
-        self,
-        batch: BatchTraining,
-        start: BatchHyperparameters,
-        active: IntArray,
-        max_iter: int,
-    ) -> None:
-        self._batch, self._start, self._active = batch, start, active
-        self._theta = start.theta
-        self._members = batch._usable()
-        self._bounds = start.finite_bounds[active]
-        longest = np.where(start.is_log, _LONGEST_STEP, np.inf)[active]
-        self._settings = Settings(longest_step=longest, max_iter=max_iter)
-        self._n_rounds = 0
-
-    def run(
-        self,
-        n_others: int,
-        rng: np.random.Generator,
-        callback: BatchCallback | None,
-        progress: bool | None,
-    ) -> BatchReport:
-        """Train, and let the batch take the result."""
-        self._began = time.perf_counter()
-        self._n_starts = 1 + n_others
-        others = self._draw(n_others * self._members.size, rng)
-        starts = np.concatenate([self._theta[self._members], others])[:, self._active]
-        with (
-            _progress.no_bars(),
-            BatchProgress(progress, starts.shape[0]) as self._display,
-        ):
-            search = Lockstep(self._evaluate, starts, self._bounds, self._settings)
-            self._initial_loss = search.minima.loss[: self._members.size]
-            if self._batch.on_failure == "raise":
-                self._refuse_failures(search.minima)
-            try:
-                search.run(lambda minima: self._tell(minima, callback))
-            finally:
-                # What was reached is kept, whatever ends the training.
-                report = self._report(search.minima)
-                self._batch._adopt(self._start.with_theta(report.theta))
-                self._batch.training_ = report
-        return report
-
-    def _draw(self, count: int, rng: np.random.Generator) -> Float64Array:
-        """Draw so many starts, as those of a single model are drawn."""
-        bounds, priors = self._start.finite_bounds, self._batch._priors
-        drawn = [priors.draw(rng, bounds) for _ in range(count)]
-        return np.array(drawn).reshape(count, len(bounds))
-
-    def _evaluate(self, rows: IntArray, theta: Float64Array) -> tuple[Float64Array, Float64Array]:
-        members = self._members[rows % max(1, self._members.size)]
-        full = self._theta[members]
-        full[:, self._active] = theta
-        loss, gradient = self._batch._losses(self._start, members, full)
-        return loss, gradient[:, self._active]
-
-    def _refuse_failures(self, minima: Minima) -> None:
-        failed = (minima.status == Status.FAILED).reshape(self._n_starts, -1).all(axis=0)
-        if failed.any():
-            # This raises their error, as the hyperparameters are those of the first start.
-            self._batch.log_marginal_likelihood(self._theta, eval_gradient=True)
-
-    def _tell(self, minima: Minima, callback: BatchCallback | None) -> object:
-        self._n_rounds += 1
-        n_running = int((minima.status == Status.RUNNING).sum())
-        self._display.show(minima.status.size - n_running, self._n_rounds)
-        if callback is None:
-            return None
-        best = self._best(minima)
-        loss, theta = self._of_all(minima.loss[best], np.inf), self._full_theta(minima, best)
-        try:
-            return callback(BatchIteration(self._n_rounds, n_running, loss, theta))
-        except StopIteration:
-            return True
-
-    def _best(self, minima: Minima) -> IntArray:
-        """Return for each member which minimisation is the best."""
-        losses = minima.loss.reshape(self._n_starts, -1)
-        best: IntArray = losses.argmin(axis=0) * losses.shape[1] + np.arange(losses.shape[1])
-        return best
-
-    def _full_theta(self, minima: Minima, best: IntArray) -> Float64Array:
-        theta = self._theta.copy()
-        members = self._members[np.isfinite(minima.loss[best])]
-        found = minima.theta[best[np.isfinite(minima.loss[best])]]
-        theta[np.ix_(members, self._active)] = found
-        return theta
-
-    def _of_all(self, values: _Array, others: float) -> _Array:
-        """Return an array over all members, also over those whose data cannot be used."""
-        result = np.full_like(values, others, shape=(len(self._batch), *values.shape[1:]))
-        result[self._members] = values
-        return cast("_Array", result)
-
-    def _report(self, minima: Minima) -> BatchReport:
-        best, theta = self._best(minima), self._full_theta(minima, self._best(minima))
-        gradient = np.zeros_like(theta)
-        gradient[:, self._active] = self._of_all(minima.gradient[best], np.nan)
-        evaluations = minima.n_evaluations.reshape(self._n_starts, -1).sum(axis=0)
-        places = np.zeros(theta.shape, dtype=np.intp)
-        places[:, self._active] = near_bound(theta[:, self._active], self._bounds)
-        return BatchReport(
-            names=self._start.names,
-            is_log=self._start.is_log,
-            theta=theta,
-            initial_theta=self._theta,
-            loss=self._of_all(minima.loss[best], np.inf),
-            initial_loss=self._of_all(self._initial_loss, np.inf),
-            gradient=gradient,
-            status=self._of_all(minima.status[best], Status.FAILED),
-            at_bounds=places,
-            n_iterations=self._of_all(minima.n_iterations[best], 0),
-            n_evaluations=self._of_all(evaluations, 0),
-            n_starts=self._n_starts,
-            n_rounds=self._n_rounds,
-            seconds=time.perf_counter() - self._began,
-        )
 
 
 def _as_names(fixed: Sequence[str]) -> Sequence[str]:

@@ -173,12 +173,12 @@ class Batch:
 
     def evaluate(self, settings: Settings, *, gradient: bool) -> Likelihoods:
         """Return the log marginal likelihoods (R&W 2.30, 2.45), and their derivatives (R&W 5.9)."""
-        rows = self._rows_of(settings.members)
+        rows = _counts_of(settings.members, self._rows)
         threads = runtime.threads_for_call(self._threads)
         largest = int(rows.max(initial=0))
         needed = min(threads, rows.size) * self._member_bytes(largest)
         remedy = "fewer threads, or gprat.GP for a member of many rows"
-        self._ensure_fits("likelihoods of a batch", needed, 0, remedy)
+        ensure_fits("likelihoods of a batch", needed, 0, self._memory_limit, remedy)
         flops = float((rows.astype(np.float64) ** 3).sum()) * (1.0 if gradient else 1.0 / 3.0)
         with _bar("likelihoods", rows.size, flops):
             results = self._core.evaluate(
@@ -188,25 +188,20 @@ class Batch:
 
     def condition(self, settings: Settings) -> BatchPosterior:
         """Return the posteriors of the members, whose factors the first prediction computes."""
-        rows = self._rows_of(settings.members)
-        known = int(sum(map(self._member_bytes, rows.tolist())))
+        rows = _counts_of(settings.members, self._rows)
         threads = runtime.threads_for_call(self._threads)
-        core = self._core.condition(settings.members, settings.parameters, settings.noise, threads)
-        return BatchPosterior(core, rows, settings.members, known, self._itemsize, self)
-
-    def _rows_of(self, members: npt.NDArray[np.int64]) -> IntArray:
-        return (
-            np.broadcast_to(self._rows, members.size)
-            if self._rows.size == 1
-            else (self._rows[members])
+        return BatchPosterior(
+            self._core.condition(settings.members, settings.parameters, settings.noise, threads),
+            settings.members,
+            rows,
+            sum(map(self._member_bytes, rows.tolist())),
+            self._threads,
+            self._memory_limit,
         )
 
     def _member_bytes(self, rows: int) -> int:
         vectors = _PER_ROW + 2 * self._itemsize * (1 + self._q)
         return int(self._itemsize * rows**2 + vectors * rows + _PER_MEMBER)
-
-    def _ensure_fits(self, title: str, needed: int, known: int, remedy: str) -> None:
-        ensure_fits(title, needed, known, self._memory_limit, remedy)
 
 
 class BatchPosterior:
@@ -215,16 +210,15 @@ class BatchPosterior:
     def __init__(
         self,
         core: Any,  # for either dtype
-        rows: IntArray,
         members: npt.NDArray[np.int64],
+        rows: IntArray,
         factor_bytes: int,
-        itemsize: int,
-        batch: Batch,
+        threads: int | None,
+        memory_limit: int | None,
     ) -> None:
-        self._core, self._batch = core, batch
-        self._rows, self._members = rows, members
-        self._factor_bytes, self._itemsize = factor_bytes, itemsize
-        self._has_factors = False
+        self._core, self._members, self._rows = core, members, rows
+        self._factor_bytes, self._has_factors = factor_bytes, False
+        self._threads, self._memory_limit = threads, memory_limit
 
     def predict(
         self, what: Prediction, X: FloatArray, basis: FloatArray, offsets: Offsets
@@ -242,35 +236,37 @@ class BatchPosterior:
         offsets : ndarray of shape (b + 1,) or (2,), int64
             As in `Batch`, of all members.
         """
-        counts = np.diff(offsets)
-        points = (
-            np.broadcast_to(counts, self._members.size)
-            if counts.size == 1
-            else (counts[self._members])
-        )
+        points = _counts_of(self._members, np.diff(offsets))
         n, m = self._rows.astype(np.float64), points.astype(np.float64)
         flops = float((n**3 / 3.0 + 10.0 * n * m).sum())
         if what is not Prediction.MEAN:
             flops += float((n**2 * m).sum())
         if what is Prediction.COVARIANCE:
             flops += float((n * m**2).sum())
-        threads = runtime.threads_for_call(self._batch._threads)
-        self._ensure_fits(what, points, threads)
+        threads = runtime.threads_for_call(self._threads)
+        self._ensure_fits(what, points, threads * X.dtype.itemsize, X.dtype.itemsize)
         with _bar("predictions", self._members.size, flops):
             results = self._core.predict(int(what), X, basis, offsets, threads)
         self._has_factors = True
         return Predictions(*results)
 
-    def _ensure_fits(self, what: Prediction, points: IntArray, threads: int) -> None:
+    def _ensure_fits(
+        self, what: Prediction, points: IntArray, bytes_of_columns: int, itemsize: int
+    ) -> None:
         m = int(points.sum())
         results = m * (1 if what is Prediction.MEAN else 2)
         if what is Prediction.COVARIANCE:
             results = m + int((points.astype(np.float64) ** 2).sum())
         columns = 0 if what is Prediction.MEAN else int((self._rows * points).max(initial=0))
-        needed = self._itemsize * (results + threads * columns) + self._factor_bytes
+        needed = itemsize * results + bytes_of_columns * columns + self._factor_bytes
         known = self._factor_bytes if self._has_factors else 0
         remedy = "some of the members, or fewer test points, at a time"
-        self._batch._ensure_fits("predictions of a batch", needed, known, remedy)
+        ensure_fits("predictions of a batch", needed, known, self._memory_limit, remedy)
+
+
+def _counts_of(members: npt.NDArray[np.int64], counts: IntArray) -> IntArray:
+    """Return how many rows each of some members has, where one number is that of all."""
+    return np.broadcast_to(counts, members.size) if counts.size == 1 else counts[members]
 
 
 def _bar(what: str, members: int, flops: float) -> AbstractContextManager[object]:
