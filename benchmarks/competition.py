@@ -73,7 +73,7 @@ class Competition:
         )
         for name, timing in timings.items():
             if name in failed:
-                outcome[name] = _failure(failed[name])
+                outcome[name] = failed[name].describe()
                 continue
             outcome[name] |= timing.summary()
             self._known[operation, name] = problem.n, outcome[name]["median"]
@@ -97,7 +97,7 @@ class Competition:
             except PeerError as failure:
                 if name == REFERENCE:
                     raise
-                outcome[name] = _failure(failure)
+                outcome[name] = failure.describe()
                 continue
             if ours is None:
                 ours = result
@@ -138,7 +138,3 @@ class Competition:
                 return 0.0
 
         return call
-
-
-def _failure(error: PeerError) -> dict[str, Any]:
-    return {"failure": error.kind, "message": str(error)}

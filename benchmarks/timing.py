@@ -30,7 +30,9 @@ class Effort:
         Seconds of rest before each sample. The threads of a library go on looking for work for a
         while, and would disturb the next one's turn.
     long : float
-        Seconds above which the first call counts as a sample, unless something is compiled in it.
+        Seconds up to which every turn begins with a call that isn't measured: during the turns of
+        others the system may have taken back the memory that a library keeps for its next call.
+        Above them the first call counts as a sample, unless something is compiled in it.
     limit : float
         Seconds that one call may take; longer ones are stopped, and said to be.
     """
@@ -40,8 +42,8 @@ class Effort:
     budget: float = 20.0
     sample: float = 0.05
     pause: float = 0.15
-    long: float = 5.0
-    limit: float = 40.0
+    long: float = 12.0
+    limit: float = 100.0
 
     def settings(self) -> dict[str, float]:
         """Return all as a dictionary."""
@@ -110,6 +112,8 @@ def interleave(
         for name, call in calls.items():
             if takes_turn(turn, wanted[name], effort.repeats):
                 time.sleep(effort.pause)
+                if first[name] <= effort.long:
+                    call(1)
                 samples[name].append(call(counts[name]))
     return {name: Timing(tuple(samples[name]), first[name]) for name in calls}
 

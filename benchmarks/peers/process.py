@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import numpy as np
 from benchmarks.peers.registry import ROOT, known
 from benchmarks.problem import Arrays
 
-__all__ = ["PeerError", "PeerProcess", "available_memory", "started"]
+__all__ = ["PeerError", "PeerProcess", "available_memory", "first_calls", "started"]
 
 # Variables that choose kernels or threads of a library; each peer starts without the caller's.
 _PREFIXES = (
@@ -48,6 +48,10 @@ class PeerError(RuntimeError):
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
+
+    def describe(self) -> dict[str, str]:
+        """Return what a row of results says of it."""
+        return {"failure": self.kind, "message": str(self)}
 
 
 class PeerProcess:
@@ -193,6 +197,20 @@ class PeerProcess:
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 pipe.close()
+
+
+def first_calls(
+    calls: Mapping[str, Callable[[int], float]],
+) -> tuple[dict[str, float], dict[str, PeerError]]:
+    """Make one call of each; return the seconds of those that succeeded, and why others failed."""
+    seconds: dict[str, float] = {}
+    failures: dict[str, PeerError] = {}
+    for name, call in calls.items():
+        try:
+            seconds[name] = call(1)
+        except PeerError as failure:
+            failures[name] = failure
+    return seconds, failures
 
 
 @contextmanager

@@ -7,15 +7,16 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from benchmarks.peers.process import PeerProcess, started
+from benchmarks.peers.process import PeerProcess, first_calls, started
 from benchmarks.problem import Problem
 from benchmarks.record import Record
+from benchmarks.report.style import describe_failure
 from benchmarks.study import Options, Outcome
 from benchmarks.timing import interleave
 
 NAME = "baselines"
 TITLE = "LAPACK and the peak"
-SIZES = (256, 512, 1024, 2048, 4096, 8192, 16384)
+SIZES = (256, 512, 1024, 2048, 4096, 8192, 16000, 16384)
 PEERS = ("gprat", "lapack")
 REPEATS = 5
 SMOKE_SIZES = (64, 200)
@@ -61,18 +62,19 @@ def _rows(
         key: lambda count, peer=peer, operation=operation: peer.seconds(operation, count, limit)
         for key, (peer, operation) in asked.items()
     }
-    timings = interleave(calls, {key: call(1) for key, call in calls.items()}, options.effort)
-    return [
-        problem.describe()
-        | {
-            "quantity": quantity,
-            "peer": name,
-            "gflops": flops * problem.n**3 / median(timings[f"{name} {quantity}"].samples) / 1e9,
-        }
-        | timings[f"{name} {quantity}"].summary()
-        for quantity, (_, _, flops) in PAIRS.items()
-        for name in PEERS
-    ]
+    first, failures = first_calls(calls)
+    timings = interleave({key: calls[key] for key in first}, first, options.effort)
+    rows = []
+    for quantity, (_, _, flops) in PAIRS.items():
+        for name in PEERS:
+            key = f"{name} {quantity}"
+            row = problem.describe() | {"quantity": quantity, "peer": name}
+            if key in failures:
+                rows.append(row | failures[key].describe())
+                continue
+            rate = flops * problem.n**3 / median(timings[key].samples) / 1e9
+            rows.append(row | {"gflops": rate} | timings[key].summary())
+    return rows
 
 
 def draw(record: Record) -> Figure:
@@ -80,7 +82,7 @@ def draw(record: Record) -> Figure:
     figure = Figure(figsize=(6.5, 4.2), layout="constrained")
     axes = figure.subplots()
     for (quantity, peer), label in LABELS.items():
-        rows = record.select(quantity=quantity, peer=peer)
+        rows = [r for r in record.select(quantity=quantity, peer=peer) if "gflops" in r]
         axes.plot(
             [row["n"] for row in rows],
             [row["gflops"] for row in rows],
@@ -125,6 +127,9 @@ def section(record: Record) -> str:
             (ours,) = record.select(n=n, quantity=quantity, peer="gprat")
             (theirs,) = record.select(n=n, quantity=quantity, peer="lapack")
             share = "" if peak is None else f"{ours['gflops'] / peak:.0%}"
+            if "failure" in theirs:
+                cells += [describe_failure(theirs["failure"]), "", share]
+                continue
             ratio = ours["median"] / theirs["median"]
             cells += [f"{theirs['median']:.3g}", f"{ratio:.2f}", share]
         lines.append(f"| {n} | {' | '.join(cells)} |")

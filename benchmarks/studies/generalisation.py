@@ -53,7 +53,7 @@ def measure(options: Options) -> Outcome:
                     peer.load(arrays, start)
                     elapsed, found = peer.optimise(SEED, LIMIT)
                 except PeerError as failure:
-                    rows.append(row | {"failure": failure.kind, "message": str(failure)})
+                    rows.append(row | failure.describe())
                     continue
                 variance = found["variance_test"] + found["noise_variance"]
                 rows.append(

@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from benchmarks.competition import Competition
-from benchmarks.peers.process import PeerError, PeerProcess, started
+from benchmarks.peers.process import PeerError, PeerProcess, first_calls, started
 from benchmarks.problem import Problem
 from benchmarks.record import Record
 from benchmarks.report.style import COLOURS, LABELS, sizes_axis
@@ -109,13 +109,16 @@ def _factorisation(
         name: lambda count, name=name, operation=operation: peers[name].seconds(operation, count)
         for name, operation in asked.items()
     }
+    first, failures = first_calls(calls)
+    outcome: dict[str, dict[str, Any]] = {name: why.describe() for name, why in failures.items()}
     effort = replace(options.effort, fewest=max(options.effort.fewest, 3))
-    timings = interleave(calls, {name: call(1) for name, call in calls.items()}, effort)
+    timings = interleave({name: calls[name] for name in first}, first, effort)
+    outcome |= {name: timing.summary() for name, timing in timings.items()}
     for peer in peers.values():
         peer.release()
     return [
-        problem.describe() | {"operation": asked[name], "peer": name} | timing.summary()
-        for name, timing in timings.items()
+        problem.describe() | {"operation": operation, "peer": name} | outcome[name]
+        for name, operation in asked.items()
     ]
 
 
@@ -163,7 +166,7 @@ def _aims(record: Record) -> list[str]:
     n = max(record.settings["sizes"])
     n = TARGET_SIZE if TARGET_SIZE in record.settings["sizes"] else n
     lapack = find_row(record, n=n, peer="lapack", operation="cholesky")
-    if lapack is None:
+    if lapack is None or "median" not in lapack:
         return []
     rows = []
     for operation, target in TARGETS.items():

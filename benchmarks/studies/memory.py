@@ -58,7 +58,7 @@ def _row(name: str, operation: str, n: int, options: Options) -> dict[str, Any]:
             "bytes": peak_bytes(name, operation, problem, options.threads, options.effort.limit)
         }
     except PeerError as failure:
-        return row | {"failure": failure.kind, "message": str(failure)}
+        return row | failure.describe()
 
 
 def fit_growth(sizes: Any, peaks: Any) -> list[float]:
