@@ -107,13 +107,14 @@ void test_owner_without_memory_for_visits() {
     for (const Fault fault : {Fault::refused, Fault::refused_and_done})
         for (int repetition = 0; repetition < 20; ++repetition) {
             fault_of_owner = fault;
-            bool is_reported = false;
+            bool is_done = false, is_reported = false;
             try {
-                run_graph();
+                is_done = run_graph();
             } catch (const std::bad_alloc&) {
                 is_reported = true;
             }
-            CHECK(is_reported);
+            // Where workers came before the owner could notice, nothing was amiss.
+            CHECK(is_reported || (is_done && fault == Fault::refused_and_done));
             fault_of_owner = Fault::none;
             CHECK(run_graph());
         }
