@@ -4,8 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import gprat.botorch
 from benchmarks.details import optimize_acqf
+
+import gprat.botorch
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples/botorch/hartmann6.py"
