@@ -13,4 +13,4 @@ def their_warnings():
 
     warnings.simplefilter("ignore", BotorchWarning)
     warnings.simplefilter("ignore", NumericalWarning)
-    warnings.filterwarnings("ignore", "Optimization failed in", RuntimeWarning)
+    warnings.filterwarnings("ignore", "Optimization failed", RuntimeWarning)
