@@ -130,6 +130,18 @@ void test_freed_pages_serve_the_next_request_of_their_size() {
         const Buffer<double> other(kSize);
         CHECK(other.data() != first);
     }
+    // Of blocks that fit, the smallest: the next request may be for another.
+    const void* small = nullptr;
+    const void* large = nullptr;
+    {
+        const Buffer<double> one(2 * kSize), two(2 * kSize + 4096);
+        small = one.data();
+        large = two.data();
+    }
+    {
+        const Buffer<double> one(2 * kSize), two(2 * kSize + 4096);
+        CHECK(one.data() == small && two.data() == large);
+    }
     // A request that no block fits frees them all, so that they don't add to its peak.
     {
         const Buffer<double> larger(4 * kSize);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <limits>
 
 namespace gprat {
 
@@ -33,11 +34,12 @@ PageCache::PageCache() : most_bytes_(physical_memory() / 8) {
 PageCache::Block PageCache::take(std::size_t bytes) {
     const std::unique_lock lock(mutex_, std::try_to_lock);
     if (!lock.owns_lock()) return {nullptr, 0};
-    const auto fits = [bytes](const Block& block) {
-        return block.bytes >= bytes && block.bytes - bytes <= bytes / 4;
+    // The smallest that is large enough: a larger one may be what the next request is for.
+    const auto excess = [bytes](const Block& block) {
+        return block.bytes < bytes ? std::numeric_limits<std::size_t>::max() : block.bytes - bytes;
     };
-    const auto found = std::find_if(blocks_.begin(), blocks_.end(), fits);
-    if (found == blocks_.end()) {
+    const auto found = std::ranges::min_element(blocks_, {}, excess);
+    if (found == blocks_.end() || excess(*found) > bytes / 4) {
         free_all();
         return {nullptr, 0};
     }
