@@ -59,6 +59,9 @@ Figures = Annotated[Path, typer.Option(help="Folder for the figures.")]
 Smoke = Annotated[
     bool, typer.Option("--smoke", help="Seconds instead of minutes: ours and scikit-learn.")
 ]
+Update = Annotated[
+    bool, typer.Option("--update", help="Keep the sizes of the record that aren't measured anew.")
+]
 
 _SMOKE_PEERS = ("gprat", "scikit-learn", "lapack")
 _SMOKE_EFFORT = Effort(repeats=2, budget=0.2, sample=0.0, pause=0.0)
@@ -75,6 +78,7 @@ def perform(
     output: Path = RESULTS,
     figures: Path = FIGURES,
     smoke: bool = False,
+    update: bool = False,
 ) -> None:
     """Run one study with its own defaults where nothing else is said."""
     start = time.perf_counter()
@@ -97,7 +101,7 @@ def perform(
         data=data,
         tell=tell,
     )
-    run_study(study, options, output, figures)
+    run_study(study, options, output, figures, update)
     tell(f"done; {output / study.NAME}.json")
 
 
@@ -113,6 +117,7 @@ def command(study: ModuleType) -> Callable[..., None]:
         output: Output = RESULTS,
         figures: Figures = FIGURES,
         smoke: Smoke = False,
+        update: Update = False,
     ) -> None:
         perform(
             study,
@@ -124,6 +129,7 @@ def command(study: ModuleType) -> Callable[..., None]:
             output=output,
             figures=figures,
             smoke=smoke,
+            update=update,
         )
 
     return run

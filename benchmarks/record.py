@@ -7,7 +7,7 @@ import os
 import platform
 import re
 import subprocess
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -59,6 +59,24 @@ class Record:
                 f"{path} is not a record of this suite (schema {SCHEMA}): run the study again."
             )
         return cls(**content)
+
+    def updated(self, newer: Record) -> Record:
+        """Return this record with the sizes that a newer run measured in place of its own."""
+        for name in ("peers", "threads"):
+            if self.settings[name] != newer.settings[name]:
+                raise ValueError(
+                    f"the record has {name} {self.settings[name]}, and the new run "
+                    f"{newer.settings[name]}: they cannot stand in one table."
+                )
+        again = newer.settings["sizes"]
+        run = {"sizes": again, "date": newer.date, "commit": newer.source["commit"]}
+        rows = [row for row in self.rows if row["n"] not in again] + newer.rows
+        return replace(
+            self,
+            settings=self.settings | {"sizes": sorted({*self.settings["sizes"], *again})},
+            rows=sorted(rows, key=lambda row: row["n"]),
+            extra=self.extra | newer.extra | {"later": [*self.extra.get("later", []), run]},
+        )
 
     def select(self, **wanted: Any) -> list[dict[str, Any]]:
         """Return the rows that have all these values."""

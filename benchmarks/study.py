@@ -92,8 +92,12 @@ class Study(Protocol):
         ...
 
 
-def run_study(study: Study, options: Options, results: Path, figures: Path) -> Record:
-    """Measure, and write NAME.json and NAME.png."""
+def run_study(
+    study: Study, options: Options, results: Path, figures: Path, update: bool = False
+) -> Record:
+    """Measure, and write NAME.json and NAME.png; an update replaces sizes in what is there."""
+    path = results / f"{study.NAME}.json"
+    earlier = Record.read(path) if update else None
     start = time.perf_counter()
     outcome = study.measure(options)
     record = Record(
@@ -112,6 +116,8 @@ def run_study(study: Study, options: Options, results: Path, figures: Path) -> R
         source=source(),
         seconds=time.perf_counter() - start,
     )
-    record.write(results / f"{study.NAME}.json")
+    if earlier is not None:
+        record = earlier.updated(record)
+    record.write(path)
     save_figure(study.draw(record), figures / f"{study.NAME}.png")
     return record

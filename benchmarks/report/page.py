@@ -146,11 +146,16 @@ def caches(records: Sequence[Record]) -> str:
     )
 
 
+def short(commit: str | None) -> str:
+    """Return enough of a commit to know it."""
+    return commit[:10] if commit else "an archive"
+
+
 def provenance(record: Record) -> str:
     """Tell machine, commit and date of a record."""
     machine, source = record.machine, record.source
     peak = machine["fma_gflops"]
-    commit = source["commit"][:10] if source["commit"] else "an archive"
+    commit = short(source["commit"])
     changed = ", with changes" if source["modified"] else ""
     return (
         f"*Measured {record.date} on {machine['processors']} processors ({machine['processor']}, "
@@ -158,5 +163,11 @@ def provenance(record: Record) -> str:
         + (f", FMA peak {peak:.0f} GF/s" if peak is not None else "")
         + f"), {record.settings['threads']} threads, at commit {commit}{changed}, in "
         f"{record.seconds / 60:.0f} min. Python {machine['python']}, NumPy "
-        f"{record.versions['numpy']}, SciPy {record.versions['scipy']}.*"
+        f"{record.versions['numpy']}, SciPy {record.versions['scipy']}."
+        + "".join(
+            f" Later, {run['date']}, at commit {short(run['commit'])}: n = "
+            f"{', '.join(f'{n:,}' for n in run['sizes'])}."
+            for run in record.extra.get("later", [])
+        )
+        + "*"
     )

@@ -59,6 +59,21 @@ def test_fits_reach_the_same_predictions(results):
         assert 0.5 <= ours["coverage"] <= 1.0
 
 
+def test_an_update_replaces_the_sizes_that_were_measured_anew(results, tmp_path):
+    earlier = Record.read(results / "headline.json")
+    kept, again = headline.SMOKE_SIZES
+    run = replace(options(headline), sizes=(again,))
+    earlier.write(tmp_path / "headline.json")
+    run_study(headline, run, tmp_path, tmp_path, update=True)
+    record = Record.read(tmp_path / "headline.json")
+    assert record.select(n=kept) == earlier.select(n=kept)
+    assert len(record.rows) == len(earlier.rows)
+    assert record.select(n=again) != earlier.select(n=again)
+    assert f"Later, {record.extra['later'][0]['date']}" in page.provenance(record)
+    with pytest.raises(ValueError, match="threads 2, and the new run 1"):
+        run_study(headline, replace(run, threads=1), tmp_path, tmp_path, update=True)
+
+
 def test_memory_grows_as_fitted(results):
     growth = memory.fit_growth([1000, 2000, 4000], [4e6 + 2e5, 16e6 + 4e5, 64e6 + 8e5])
     assert growth == pytest.approx([4.0, 200.0])
