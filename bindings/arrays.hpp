@@ -2,8 +2,10 @@
 
 #include <nanobind/ndarray.h>
 
+#include <algorithm>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "gprat/linalg/buffer.hpp"
 #include "gprat/types.hpp"
@@ -17,6 +19,9 @@ template <class T>
 using MatrixIn = nb::ndarray<const T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 template <class T>
 using VectorIn = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+template <class T>
+using CubeIn = nb::ndarray<const T, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
 
 enum class Order { row_major, column_major };
 
@@ -34,6 +39,12 @@ nb::object to_numpy(Buffer<T>&& buffer, index_t size) {
     const auto [kept, owner] = give_to_python(std::move(buffer));
     return nb::cast(
         nb::ndarray<nb::numpy, T>(kept->data(), {static_cast<std::size_t>(size)}, owner));
+}
+
+inline nb::object to_numpy(const std::vector<double>& values) {
+    Buffer<double> copy(std::ssize(values));
+    std::copy(values.begin(), values.end(), copy.data());
+    return to_numpy(std::move(copy), std::ssize(values));
 }
 
 template <class T>

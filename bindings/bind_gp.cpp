@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -28,13 +27,11 @@ nb::tuple differentiate(const ProblemWithData<T>& problem, int objective, bool i
             gp::differentiate<T>(problem, static_cast<gp::Objective>(objective),
                                  inputs ? gp::Inputs::differentiated : gp::Inputs::fixed, options);
     });
-    Buffer<double> parameters(static_cast<index_t>(result.parameters.size()));
-    std::copy(result.parameters.begin(), result.parameters.end(), parameters.data());
-    const index_t n = problem.size(), p = parameters.size();
+    const index_t n = problem.size();
     const auto matrix = [n](Buffer<double>& values, index_t columns) {
         return to_numpy(std::move(values), n, columns, Order::row_major);
     };
-    return nb::make_tuple(result.value, to_numpy(std::move(parameters), p),
+    return nb::make_tuple(result.value, to_numpy(result.parameters),
                           to_numpy(std::move(result.noise), n),
                           matrix(result.targets, problem.outputs()),
                           inputs ? matrix(result.inputs, problem.inputs.dimension) : nb::none(),

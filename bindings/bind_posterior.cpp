@@ -1,3 +1,5 @@
+#include <nanobind/stl/optional.h>
+
 #include <algorithm>
 #include <functional>
 #include <optional>
@@ -26,6 +28,13 @@ nb::object copy_to_numpy(MatrixView<T> view) {
         std::copy_n(view.column(j), view.rows, copy.data() + j * view.rows);
     return to_numpy(std::move(copy), view.rows, view.cols, Order::column_major);
 }
+
+/// V = L⁻¹k(X, X*) on its way from a prediction to what it pulls back.
+template <class T>
+struct KeptColumns {
+    ColumnBuffer<T> columns;
+    index_t count = 0;
+};
 
 /// A posterior as Python has it; keeps the array of a factor that was given.
 template <class T>
@@ -79,6 +88,60 @@ public:
         return nb::make_tuple(to_numpy(std::move(mean), m, outputs(), Order::row_major),
                               to_numpy(std::move(covariance), m, m, Order::row_major),
                               clipping.count, clipping.worst);
+    }
+
+    /// Mean, covariances, how many were clipped and how far; and V, if it is to be kept.
+    nb::tuple predict_joint(const MatrixIn<T>& x, const MatrixIn<T>& basis, index_t group,
+                            bool keep, int threads, index_t blocks) {
+        const auto test = test_points(x, basis);
+        const index_t m = test.count();
+        Buffer<T> mean(m * outputs());
+        Buffer<T> covariance(m * group);
+        KeptColumns<T> kept;
+        gp::Clipping clipping;
+        run_interruptibly(threads, [&](auto options) {
+            options.blocks = blocks;
+            clipping = posterior_.predict_joint(test, group, mean.data(), covariance.data(),
+                                                keep ? &kept.columns : nullptr, options);
+        });
+        kept.count = m;
+        return nb::make_tuple(to_numpy(std::move(mean), m, outputs(), Order::row_major),
+                              to_numpy(std::move(covariance), m / group, group, group),
+                              clipping.count, clipping.worst,
+                              keep ? nb::cast(std::move(kept)) : nb::none());
+    }
+
+    /// By parameters, noise, targets, inputs, basis, test inputs, test basis: None if not wanted.
+    nb::tuple pull_back(const MatrixIn<T>& x, const MatrixIn<T>& basis, const MatrixIn<T>& mean,
+                        std::optional<CubeIn<T>> covariance, unsigned wanted,
+                        const KeptColumns<T>* kept, int threads, index_t blocks) {
+        const auto test = test_points(x, basis);
+        const index_t m = test.count();
+        const auto derivatives = static_cast<gp::Derivatives>(wanted);
+        if (kept != nullptr && kept->count != m)
+            throw InvalidArgument("what was kept is of other points");
+        const auto cotangents = make_cotangents(m, mean, covariance);
+        gp::PosteriorAdjoint result;
+        run_interruptibly(threads, [&](auto options) {
+            options.blocks = blocks;
+            result = posterior_.pull_back(test, cotangents, derivatives,
+                                          kept ? &kept->columns : nullptr, options);
+        });
+        using enum gp::Derivatives;
+        const auto wants = [wanted](auto what) { return (wanted & unsigned(what)) != 0; };
+        const auto matrix = [](bool is_wanted, Buffer<double>& values, index_t rows,
+                               index_t columns) -> nb::object {
+            if (!is_wanted) return nb::none();
+            return to_numpy(std::move(values), rows, columns, Order::row_major);
+        };
+        const index_t d = columns_of(x), q = columns_of(basis);
+        return nb::make_tuple(wants(parameters) ? to_numpy(result.parameters) : nb::none(),
+                              wants(noise) ? to_numpy(std::move(result.noise), n()) : nb::none(),
+                              matrix(wants(targets), result.targets, n(), outputs()),
+                              matrix(wants(inputs), result.inputs, n(), d),
+                              matrix(wants(inputs), result.basis, n(), q),
+                              matrix(wants(test_inputs), result.test_inputs, m, d),
+                              matrix(wants(test_inputs), result.test_basis, m, q));
     }
 
     index_t clipped_variances() const { return posterior_.clipped_variances(); }
@@ -193,6 +256,20 @@ private:
     index_t n() const { return posterior_.problem().size(); }
     index_t outputs() const { return posterior_.problem().outputs(); }
 
+    gp::Cotangents<T> make_cotangents(index_t m, const MatrixIn<T>& mean,
+                                      const std::optional<CubeIn<T>>& covariance) const {
+        if (rows_of(mean) != m || columns_of(mean) != outputs())
+            throw InvalidArgument("the mean's cotangent does not fit the points or the targets");
+        gp::Cotangents<T> cotangents{transposed(mean)};
+        if (!covariance) return cotangents;
+        cotangents.covariance = covariance->data();
+        cotangents.group = static_cast<index_t>(covariance->shape(1));
+        if (covariance->shape(1) != covariance->shape(2) ||
+            static_cast<index_t>(covariance->shape(0)) * cotangents.group != m)
+            throw InvalidArgument("the covariance's cotangent does not fit the points");
+        return cotangents;
+    }
+
     gp::TestPoints<T> test_points(const MatrixIn<T>& x, const MatrixIn<T>& basis) const {
         if (rows_of(x) != rows_of(basis) || columns_of(basis) != posterior_.problem().trends())
             throw InvalidArgument("the basis does not fit the points or the trend");
@@ -220,6 +297,7 @@ void bind_for(nb::module_& module, const std::string& type) {
              nb::keep_alive<1, 2>(), "covariance"_a, "X"_a.noconvert(), "Y"_a.noconvert(),
              "basis"_a.noconvert(), "noise"_a, "tile_size"_a)
         .def_prop_ro("factor_size", &Problem::factor_size);
+    nb::class_<KeptColumns<T>>(module, ("KeptColumns" + type).c_str());
     nb::class_<Posterior>(module, ("Posterior" + type).c_str())
         .def(nb::init<const Problem&>(), nb::keep_alive<1, 2>(), "problem"_a)
         .def(nb::init<const Problem&, VectorIn<T>>(), nb::keep_alive<1, 2>(), "problem"_a,
@@ -242,6 +320,11 @@ void bind_for(nb::module_& module, const std::string& type) {
         .def_prop_ro("clipped_variances", &Posterior::clipped_variances)
         .def("predict_gradient", &Posterior::predict_gradient, "Xs"_a.noconvert(),
              "basis"_a.noconvert(), "threads"_a = 0, "blocks"_a = 0)
+        .def("predict_joint", &Posterior::predict_joint, "Xs"_a.noconvert(), "basis"_a.noconvert(),
+             "group"_a, "keep"_a, "threads"_a = 0, "blocks"_a = 0)
+        .def("pull_back", &Posterior::pull_back, "Xs"_a.noconvert(), "basis"_a.noconvert(),
+             "mean"_a.noconvert(), "covariance"_a.noconvert().none(), "wanted"_a, "kept"_a.none(),
+             "threads"_a = 0, "blocks"_a = 0)
         .def("solve", &Posterior::solve, "B"_a.noconvert(), "threads"_a = 0)
         .def("multiply", &Posterior::multiply, "B"_a.noconvert(), "threads"_a = 0)
         .def("cholesky", &Posterior::cholesky, "threads"_a = 0)

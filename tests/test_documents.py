@@ -26,6 +26,7 @@ PUBLIC_MODULES = (
     "gprat.calibration",
     "gprat.datasets",
     "gprat.diagnostics",
+    "gprat.differentiation",
     "gprat.exceptions",
     "gprat.kernels",
     "gprat.means",

@@ -13,17 +13,32 @@ from gprat import _progress
 from gprat._core import runtime as core_runtime
 from gprat._costs import Operation
 from gprat.engines import calls
+from gprat.engines.base import Derivatives
 from gprat.engines.calls import Call
 from gprat.exceptions import UnsupportedTypeError
 from gprat.kernels import RBF
 
 N, M = 700, 260
+NOTHING, ONES = np.empty((M, 0)), np.ones((M, 1, 1))
+
+
+def pull_back(gp, points, by_covariance, wanted):
+    """Let derivatives flow back from predictions."""
+    return gp._posterior_at().pull_back(points, NOTHING, ONES[:, 0], by_covariance, wanted)
+
+
 CALLS = {
     Operation.FACTOR: lambda gp, points: gp.log_marginal_likelihood(),
     Operation.PREDICT: lambda gp, points: gp.predict(points),
     Operation.VARIANCE: lambda gp, points: gp.predict_with_uncertainty(points),
     Operation.COVARIANCE: lambda gp, points: gp.predict_with_full_cov(points),
     Operation.PREDICT_GRADIENT: lambda gp, points: gp.predict_gradient(points),
+    Operation.JOINT: lambda gp, points: gp._posterior_at().predict_joint(points, NOTHING, 20),
+    Operation.PULL_BACK: lambda gp, points: pull_back(gp, points, ONES, ~Derivatives(0)),
+    Operation.PULL_BACK_IN_BLOCKS: lambda gp, points: pull_back(
+        gp, points, ONES, Derivatives.TEST_INPUTS
+    ),
+    Operation.PULL_BACK_MEAN: lambda gp, points: pull_back(gp, points, None, ~Derivatives(0)),
     Operation.LEAVE_ONE_OUT: lambda gp, points: gp._posterior_at().inverse_diagonal(),
     Operation.SOLVE: lambda gp, points: gp.solve(np.ones((N, M))),
     Operation.PRODUCT: lambda gp, points: gp._engine.multiply_covariance(

@@ -23,6 +23,16 @@ _Instruction: TypeAlias = tuple[int, Sequence[tuple[int, int]], Sequence[int], f
 # value, by parameters, by noise, by targets, by inputs, by basis
 _Adjoint: TypeAlias = tuple[float, _Double, _Double, _Double, _Double | None, _Double | None]
 
+_PosteriorAdjoint: TypeAlias = tuple[
+    _Double | None,
+    _Double | None,
+    _Double | None,
+    _Double | None,
+    _Double | None,
+    _Double | None,
+    _Double | None,
+]
+
 class NotPositiveDefinite(ArithmeticError):  # noqa: N818
     """Raised with args (pivot: int, is_finite: bool)."""
 
@@ -63,6 +73,9 @@ class ProblemFloat64:
     @property
     def factor_size(self) -> int: ...
 
+class KeptColumnsFloat64:
+    """V = L⁻¹k(X, Xs) of a prediction."""
+
 class PosteriorFloat64:
     def __init__(self, problem: ProblemFloat64, factor: _Double = ...) -> None: ...
     def append(self, problem: ProblemFloat64, threads: int = 0) -> PosteriorFloat64: ...
@@ -78,6 +91,28 @@ class PosteriorFloat64:
     def predict_covariance(
         self, Xs: _Double, basis: _Double, threads: int = 0
     ) -> tuple[_Double, _Double, int, float]: ...
+    # the same with covariances of groups, and what is kept
+    def predict_joint(
+        self,
+        Xs: _Double,
+        basis: _Double,
+        group: int,
+        keep: bool,
+        threads: int = 0,
+        blocks: int = 0,
+    ) -> tuple[_Double, _Double, int, float, KeptColumnsFloat64 | None]: ...
+    # by parameters, noise, targets, inputs, basis, test inputs, test basis
+    def pull_back(
+        self,
+        Xs: _Double,
+        basis: _Double,
+        mean: _Double,
+        covariance: _Double | None,
+        wanted: int,
+        kept: KeptColumnsFloat64 | None,
+        threads: int = 0,
+        blocks: int = 0,
+    ) -> _PosteriorAdjoint: ...
     @property
     def clipped_variances(self) -> int: ...
     def predict_gradient(
@@ -135,6 +170,9 @@ class ProblemFloat32:
     @property
     def factor_size(self) -> int: ...
 
+class KeptColumnsFloat32:
+    """V = L⁻¹k(X, Xs) of a prediction."""
+
 class PosteriorFloat32:
     def __init__(self, problem: ProblemFloat32, factor: _Single = ...) -> None: ...
     def append(self, problem: ProblemFloat32, threads: int = 0) -> PosteriorFloat32: ...
@@ -150,6 +188,28 @@ class PosteriorFloat32:
     def predict_covariance(
         self, Xs: _Single, basis: _Single, threads: int = 0
     ) -> tuple[_Single, _Single, int, float]: ...
+    # the same with covariances of groups, and what is kept
+    def predict_joint(
+        self,
+        Xs: _Single,
+        basis: _Single,
+        group: int,
+        keep: bool,
+        threads: int = 0,
+        blocks: int = 0,
+    ) -> tuple[_Single, _Single, int, float, KeptColumnsFloat32 | None]: ...
+    # by parameters, noise, targets, inputs, basis, test inputs, test basis
+    def pull_back(
+        self,
+        Xs: _Single,
+        basis: _Single,
+        mean: _Single,
+        covariance: _Single | None,
+        wanted: int,
+        kept: KeptColumnsFloat32 | None,
+        threads: int = 0,
+        blocks: int = 0,
+    ) -> _PosteriorAdjoint: ...
     @property
     def clipped_variances(self) -> int: ...
     def predict_gradient(

@@ -65,9 +65,18 @@ class Operation(Enum):
     """The factor of n rows from that of all but the last m."""
     DELETE = "delete"
     """The factor of n rows from that of m more."""
+    JOINT = "joint"
+    """Means at the test points with the joint covariances of groups of them."""
+    PULL_BACK = "pull back"
+    """Derivatives of predictions by what goes through K, and others with them."""
+    PULL_BACK_IN_BLOCKS = "pull back in blocks"
+    """Derivatives of predictions by test points and targets."""
+    PULL_BACK_MEAN = "pull back of means"
+    """Derivatives of means alone, by whatever."""
 
 
 PLANNED = (Operation.FIT, Operation.PREDICT, Operation.VARIANCE, Operation.COVARIANCE)
+_PULLS = (Operation.PULL_BACK, Operation.PULL_BACK_IN_BLOCKS, Operation.PULL_BACK_MEAN)
 _FITS = (Operation.FIT, Operation.FIT_WITH_INPUTS, Operation.LEAVE_ONE_OUT_FIT)
 
 
@@ -93,6 +102,10 @@ class Work:
         Basis functions of the trend.
     most_slots : int, default=None
         Blocks of columns that are in memory at a time; None for one more than threads.
+    group : int, default=1
+        Consecutive test points that have a joint covariance.
+    keeps : bool, default=False
+        Whether L⁻¹k(X, X*) is kept for later, or was.
     """
 
     operation: Operation
@@ -106,6 +119,8 @@ class Work:
     tile_size_for: Callable[[int], int]
     q: int = 0
     most_slots: int | None = None
+    group: int = 1
+    keeps: bool = False
 
     def data_bytes(self, n: int) -> int:
         """Return the size of X, y and the test points."""
@@ -163,11 +178,37 @@ class Work:
                 return n * m + self.threads * _PRODUCT_BLOCK**2, n * (2 * m + 1)
             case Operation.APPEND:
                 return triangle_numbers(n - m, self.tile_size_for(n - m)), 0
+            case Operation.JOINT:
+                return self._joint_numbers(n) + trend, m
+            case Operation.PULL_BACK | Operation.PULL_BACK_IN_BLOCKS | Operation.PULL_BACK_MEAN:
+                return self._numbers_pulled_back(n, tile)
             case Operation.DELETE:
                 reflectors = min(max(m, _FEWEST_REFLECTORS), _MOST_REFLECTORS)
                 old = triangle_numbers(n + m, self.tile_size_for(n + m))
                 return old + n * (m + reflectors + 1), 0
         return 0, 0
+
+    def _joint_numbers(self, n: int) -> int:
+        """Return what the joint covariances of groups take, and what they are computed from."""
+        m, group = self.m, min(self.group, self.m)
+        in_memory = m if self.keeps or group == m else min(m, self._slots() * self._block())
+        return n * in_memory + m * (group + self.k)
+
+    def _numbers_pulled_back(self, n: int, tile: int) -> tuple[int, int]:
+        """Return how many numbers, and how many doubles, derivatives of predictions take."""
+        m, k, q, t, block = self.m, self.k, self.q, _tiles(n, tile), self._block()
+        doubles = n * (1 + k + self.d + q) + m * (self.d + 3 * q)
+        trend = m * (2 * k + 3 * q) + n * q if q else 0
+        own = self.threads * max(tile, min(block, m)) ** 2
+        if self.operation is Operation.PULL_BACK_IN_BLOCKS:
+            # A group that is wider than a block needs all of its columns.
+            in_memory = min(m, self._slots() * block)
+            if min(self.group, m) > block:
+                in_memory = m
+            return n * (in_memory + 2 * k) + trend + own, doubles
+        doubles += self.p * (t * (t + 1) // 2 + 2 * _tiles(m, block))
+        columns = m if self.operation is Operation.PULL_BACK else 0
+        return 2 * n * (columns + 2 * k) + trend + own, doubles
 
     def labelled(self, n: int, has_factor: bool) -> tuple[float, float]:
         """Return what the labels of all tasks add up to: operations, and pairs of points.
@@ -199,6 +240,15 @@ class Work:
                 return flops + 2.0 * size**2 * m, pairs + 3.0 * size * m
             case Operation.COVARIANCE:
                 return flops + size**2 * m + size * m**2, pairs + size * m
+            case Operation.JOINT:
+                products = size * m * self.group if self.group > 1 else 0.0
+                return flops + size**2 * m + products, pairs + size * m
+            case Operation.PULL_BACK | Operation.PULL_BACK_IN_BLOCKS:
+                solves, evaluated = (1.0, 1.0) if self.keeps else (2.0, 2.0)
+                over_K = triangle if self.operation is Operation.PULL_BACK else 0.0
+                return flops + solves * size**2 * m, pairs + evaluated * size * m + over_K
+            case Operation.PULL_BACK_MEAN:
+                return flops + 2.0 * size**2 * self.k, pairs + 2.0 * size * m + triangle
             case Operation.LEAVE_ONE_OUT:
                 return flops + size**3 / 3.0 + size**2 * tile / 2.0, pairs
             case Operation.SOLVE:
@@ -250,7 +300,11 @@ class Work:
         even = 24 * _tiles(_tiles(self.m, _BLOCKS_PER_PROCESSOR * self.processors), 24)
         least = 24 * _tiles(_tiles(self.m, _BLOCKS_OF_MANY_PROCESSORS), 24)
         least = min(max(least, _NARROWEST_BLOCK), _NARROW_BLOCK)
-        return min(max(even, least), _WIDEST_BLOCK)
+        block = min(max(even, least), _WIDEST_BLOCK)
+        # Whole groups; what is pulled back is cut through those that are wider.
+        if self.operation in _PULLS and self.group > block:
+            return block
+        return self.group * _tiles(block, self.group)
 
     def _slots(self) -> int:
         """Return how many blocks of test points are in memory at a time."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
 
 from gprat._validation import has_finite_sum
-from gprat.exceptions import ResultOverflowError
+from gprat.exceptions import ResultOverflowError, RoundingWarning
 
-__all__ = ["ensure_finite"]
+__all__ = ["ensure_finite", "warn_of_clipping"]
 
 
 def ensure_finite(what: str, dtype: np.dtype[Any], *results: Any) -> None:
@@ -41,3 +42,30 @@ def ensure_finite(what: str, dtype: np.dtype[Any], *results: Any) -> None:
                 f"which ends at {np.finfo(dtype).max:.1e}. Scale X and y to the order of one,"
                 f"{remedy} and bring the hyperparameters nearer to the scale of the data."
             )
+
+
+def warn_of_clipping(
+    count: int, worst: float, m: int, n: int, dtype: np.dtype[Any], stacklevel: int = 3
+) -> None:
+    """Warn of variances that are farther below zero than a sum of n terms is wrong by.
+
+    Parameters
+    ----------
+    count, worst : int, float
+        How many were clipped, and how far below zero the worst was, as a part of its prior.
+    m, n : int
+        Predicted variances, and training points.
+    dtype : dtype
+        In which was computed.
+    stacklevel : int, default=3
+        As `warnings.warn` has it: 3 for the caller of a function that calls this one.
+    """
+    if worst <= n * float(np.finfo(dtype).eps):
+        return
+    warnings.warn(
+        f"rounding made {count} of {m} predicted variances negative, the worst by {worst:.1e} of "
+        "its prior variance; they were set to zero, and others of that size mean as little. Use a "
+        "larger noise, or dtype float64; certificate() tells how exact the model is.",
+        RoundingWarning,
+        stacklevel=stacklevel,
+    )

@@ -7,6 +7,7 @@
 
 #include "gprat/error.hpp"
 #include "gprat/gp/conditioning.hpp"
+#include "gprat/gp/contraction.hpp"
 #include "gprat/gp/leave_one_out.hpp"
 #include "gprat/linalg/access_list.hpp"
 #include "gprat/linalg/blas.hpp"
@@ -19,41 +20,12 @@ namespace {
 
 using blas::Op;
 
-/// Derivatives by kernel parameters tile by tile, summed at the end in a fixed order.
-class PartialGradients {
-public:
-    PartialGradients(index_t tiles, index_t parameters)
-        : parameters_(parameters), values_(tiles * parameters, 0.0) {}
-
-    std::span<double> tile(index_t index) {
-        return {values_.data() + index * parameters_, static_cast<std::size_t>(parameters_)};
-    }
-
-    std::vector<double> sum() const {
-        std::vector<double> total(parameters_, 0.0);
-        for (std::size_t i = 0; i < values_.size(); ++i)
-            total[i % static_cast<std::size_t>(parameters_)] += values_[i];
-        return total;
-    }
-
-private:
-    index_t parameters_;
-    std::vector<double> values_;
-};
-
 /// The operands of the contraction, which all of its tasks share.
 template <class T>
 struct Contraction {
-    const Problem<T>& problem;
+    TrainingSink<T> sink;
     const ConditioningOperands<T>& operands;
-    PartialGradients& partial;
-    Adjoint& result;
-    tasks::Handle input_rows;  ///< one a tile row of `result.inputs`
-
-    double* inputs(index_t first_row) const {
-        const index_t dimension = problem.inputs.dimension;
-        return result.inputs.size() == 0 ? nullptr : result.inputs.data() + first_row * dimension;
-    }
+    tasks::Handle input_rows;  ///< one a tile row of the derivatives by the inputs
 };
 
 /// factor·W, W = ½(ααᵀ + outputs·(UUᵀ − K⁻¹)), in place of a tile of K⁻¹.
@@ -73,40 +45,11 @@ void replace_inverse_by_adjoint(MatrixView<T> tile, MatrixView<const T> rows,
                    part(columns, outputs, trends), T(1), tile);
 }
 
-/// Below the diagonal a tile of W stands for its mirror image too.
-template <class T>
-T factor_of_tile(index_t i, index_t j) {
-    return i == j ? T(1) : T(2);
-}
-
-/// The same within a tile on the diagonal, whose upper part is not needed.
-template <class T>
-void fold_diagonal_tile(MatrixView<T> adjoint, double* noise) {
-    for (index_t column = 0; column < adjoint.cols; ++column) {
-        for (index_t row = 0; row < column; ++row) adjoint(row, column) = T(0);
-        noise[column] = static_cast<double>(adjoint(column, column));
-        for (index_t row = column + 1; row < adjoint.rows; ++row) adjoint(row, column) *= T(2);
-    }
-}
-
-/// Contracts a tile of factor·W.
-template <class T>
-void contract(const Contraction<T>& c, MatrixView<T> adjoint, index_t i, index_t j, index_t slot) {
-    const auto layout = c.problem.layout();
-    const bool diagonal = i == j;
-    if (diagonal) fold_diagonal_tile(adjoint, c.result.noise.data() + layout.begin(i));
-    c.problem.kernel.accumulate_gradient(
-        tile_points(c.problem.inputs, layout, i), tile_points(c.problem.inputs, layout, j),
-        covariance::Pairing::same_set,
-        diagonal ? covariance::Region::lower : covariance::Region::full, adjoint,
-        {c.partial.tile(slot), c.inputs(layout.begin(i)), c.inputs(layout.begin(j))});
-}
-
 template <class T>
 AccessList writes_of(const Contraction<T>& c, index_t i, index_t j) {
     AccessList writes;
     writes.add(c.operands.factor.handle(i, j));
-    if (c.result.inputs.size() > 0) {
+    if (c.sink.inputs != nullptr) {
         writes.add(c.input_rows + i);
         if (i != j) writes.add(c.input_rows + j);
     }
@@ -127,10 +70,10 @@ void add_likelihood_contraction(tasks::TaskGraph& graph, tasks::Rank rank,
                 rank, AccessList().add(weights.handle(i)).add(weights.handle(j)),
                 writes_of(c, i, j), [&c, i, j, slot] {
                     const auto tile = c.operands.factor.matrix.tile(i, j);
-                    replace_inverse_by_adjoint<T>(tile, c.operands.weights.row(i),
-                                                  c.operands.weights.row(j), c.problem.outputs(),
-                                                  factor_of_tile<T>(i, j));
-                    contract(c, tile, i, j, slot);
+                    replace_inverse_by_adjoint<T>(
+                        tile, c.operands.weights.row(i), c.operands.weights.row(j),
+                        c.sink.problem.outputs(), factor_of_tile<T>(i, j));
+                    contract_tile(c.sink, tile, i, j, slot);
                 });
 }
 
@@ -138,7 +81,7 @@ template <class T>
 void add_leave_one_out_contraction(tasks::TaskGraph& graph, tasks::Rank rank,
                                    const Contraction<T>& c, const LeaveOneOut<T>& loo,
                                    tasks::Handle ready) {
-    const auto layout = c.problem.layout();
+    const auto layout = c.sink.problem.layout();
     index_t slot = 0;
     for (index_t i = 0; i < layout.tiles(); ++i)
         for (index_t j = 0; j <= i; ++j, ++slot)
@@ -149,7 +92,7 @@ void add_leave_one_out_contraction(tasks::TaskGraph& graph, tasks::Rank rank,
                           const MatrixView<T> tile(values.data(), layout.extent(i),
                                                    layout.extent(j));
                           loo.make_adjoint(i, j, factor_of_tile<T>(i, j), tile);
-                          contract(c, tile, i, j, slot);
+                          contract_tile(c.sink, tile, i, j, slot);
                       });
 }
 
@@ -218,8 +161,10 @@ Adjoint differentiate(const Problem<T>& problem, Objective objective, Inputs inp
     std::optional<Contraction<T>> contraction;
     tasks::TaskGraph graph(with_threads_for(options, n * n * n));
     operands.emplace(graph, conditioning);
-    contraction.emplace(
-        Contraction<T>{problem, *operands, partial, result, graph.new_handles(layout.tiles())});
+    double* const by_inputs = inputs == Inputs::fixed ? nullptr : result.inputs.data();
+    contraction.emplace(Contraction<T>{{problem, partial, result.noise.data(), by_inputs},
+                                       *operands,
+                                       graph.new_handles(layout.tiles())});
     const auto first = rank_after_conditioning(layout);
     const auto last = InverseRanks::end(first, layout);
     add_conditioning(graph, problem, conditioning, *operands);

@@ -32,6 +32,12 @@ void copy_lower(const TiledMatrix<T>& factor, index_t i, index_t j, MatrixView<T
     for (index_t c = 0; c < mirror.cols; ++c) std::fill_n(mirror.column(c), mirror.rows, T(0));
 }
 
+template <class T>
+void check_groups(const TestPoints<T>& test, index_t group) {
+    if (group < 1 || test.count() % group != 0)
+        throw InvalidArgument("test points must come in whole groups");
+}
+
 std::unique_lock<tasks::ForkSafeMutex> lock_unless_cancelled(tasks::ForkSafeMutex& mutex,
                                                              const tasks::RunOptions& options) {
     // Who waits, waits for a factorisation.
@@ -93,26 +99,50 @@ void Posterior<T>::predict_mean(TestPoints<T> test, T* mean, const tasks::RunOpt
         });
 }
 
-// Workspaces are made outside `run`, so that they outlive the graph also when adding a task fails.
 template <class T>
 Clipping Posterior<T>::predict_variance(TestPoints<T> test, T* mean, T* variance,
                                         const tasks::RunOptions& options) {
-    std::optional<VarianceWorkspace<T>> workspace;
-    run(options, prediction_flops(problem_, test.count(), Prediction::variance),
-        [&](tasks::TaskGraph& graph, const Conditioning<T>& conditioning,
-            const ConditioningOperands<T>& operands) {
-            workspace.emplace(problem_, test.count(), graph, options.blocks);
-            add_predict_variance(graph, problem_, conditioning, operands, test, mean, variance,
-                                 *workspace);
-            graph.run();
-        });
-    return count(workspace->clipped);
+    return predict_groups(test, 1, mean, variance, nullptr, options);
+}
+
+template <class T>
+Clipping Posterior<T>::predict_joint(TestPoints<T> test, index_t group, T* mean, T* covariance,
+                                     ColumnBuffer<T>* whitened, const tasks::RunOptions& options) {
+    check_groups(test, group);
+    if (group == 1 || group != test.count())
+        return predict_groups(test, group, mean, covariance, whitened, options);
+    return predict_all(test, mean, covariance, whitened, options);
 }
 
 template <class T>
 Clipping Posterior<T>::predict_covariance(TestPoints<T> test, T* mean, T* covariance,
                                           const tasks::RunOptions& options) {
-    const ColumnBuffer<T> v(problem_.size(), test.count());
+    return predict_all(test, mean, covariance, nullptr, options);
+}
+
+// Workspaces are made outside `run`, so that they outlive the graph also when adding a task fails.
+template <class T>
+Clipping Posterior<T>::predict_groups(TestPoints<T> test, index_t group, T* mean, T* covariance,
+                                      ColumnBuffer<T>* whitened, const tasks::RunOptions& options) {
+    std::optional<VarianceWorkspace<T>> workspace;
+    run(options, prediction_flops(problem_, test.count(), Prediction::variance),
+        [&](tasks::TaskGraph& graph, const Conditioning<T>& conditioning,
+            const ConditioningOperands<T>& operands) {
+            const index_t slots = whitened != nullptr ? std::max<index_t>(test.count(), 1)
+                                                      : column_slots(graph, options.blocks);
+            workspace.emplace(problem_, test.count(), group, graph, slots);
+            add_predict_groups(graph, problem_, conditioning, operands, test, group, mean,
+                               covariance, *workspace);
+            graph.run();
+        });
+    if (whitened != nullptr) *whitened = std::move(workspace->v);
+    return count(workspace->clipped);
+}
+
+template <class T>
+Clipping Posterior<T>::predict_all(TestPoints<T> test, T* mean, T* covariance,
+                                   ColumnBuffer<T>* whitened, const tasks::RunOptions& options) {
+    ColumnBuffer<T> v(problem_.size(), test.count());
     const TrendWorkspace<T> trend(problem_, test.count());
     std::vector<Clipping> clipped;
     run(options, prediction_flops(problem_, test.count(), Prediction::covariance),
@@ -122,7 +152,28 @@ Clipping Posterior<T>::predict_covariance(TestPoints<T> test, T* mean, T* covari
                                    v, trend, clipped);
             graph.run();
         });
+    if (whitened != nullptr) *whitened = std::move(v);
     return count(clipped);
+}
+
+template <class T>
+PosteriorAdjoint Posterior<T>::pull_back(TestPoints<T> test, Cotangents<T> cotangents,
+                                         Derivatives wanted, const ColumnBuffer<T>* whitened,
+                                         const tasks::RunOptions& options) {
+    check_groups(test, cotangents.group);
+    if (test.count() == 0) cotangents.covariance = nullptr;
+    if (!cotangents.has_covariance()) cotangents.group = 1;
+    const auto n = static_cast<double>(problem_.size());
+    std::optional<PullBack<T>> work;
+    run(options, n * n + prediction_flops(problem_, test.count(), Prediction::variance),
+        [&](tasks::TaskGraph& graph, const Conditioning<T>& conditioning,
+            const ConditioningOperands<T>& operands) {
+            work.emplace(problem_, conditioning, test, cotangents, wanted, whitened, graph,
+                         options.blocks);
+            work->add(graph, operands);
+            graph.run();
+        });
+    return work->finish();
 }
 
 template <class T>
@@ -143,7 +194,7 @@ PredictionGradient Posterior<T>::predict_gradient(TestPoints<T> test,
     run(options, 2.0 * prediction_flops(problem_, m, Prediction::variance),
         [&](tasks::TaskGraph& graph, const Conditioning<T>& conditioning,
             const ConditioningOperands<T>& operands) {
-            workspace.emplace(problem_, m, graph, options.blocks);
+            workspace.emplace(problem_, m, 1, graph, column_slots(graph, options.blocks));
             add_predict_gradient(graph, problem_, conditioning, operands, test, gradient, mean,
                                  *workspace);
             graph.run();

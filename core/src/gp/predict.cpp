@@ -4,10 +4,9 @@
 #include <array>
 #include <numeric>
 
+#include "gprat/gp/covariance_tile.hpp"
 #include "gprat/gp/trend.hpp"
 #include "gprat/linalg/access_list.hpp"
-#include "gprat/linalg/blas.hpp"
-#include "gprat/linalg/solve.hpp"
 #include "gprat/linalg/work.hpp"
 
 namespace gprat::gp {
@@ -28,28 +27,6 @@ constexpr index_t kMeanRows = 512;
 // number. Narrow blocks read the factor more often than the memory of many processors can give it.
 constexpr index_t kWidestBlock = 768, kNarrowBlock = 192, kNarrowestBlock = 96;
 constexpr index_t kBlocksPerProcessor = 2, kBlocksOfManyProcessors = 32;
-
-index_t variance_block(index_t test_points, int processors) {
-    const index_t blocks = kBlocksPerProcessor * processors;
-    // The packed matrix product works on 24 columns at a time, or a divisor of that.
-    const auto even = [test_points](index_t count) {
-        return ((test_points + count - 1) / count + 23) / 24 * 24;
-    };
-    const index_t least = std::clamp(even(kBlocksOfManyProcessors), kNarrowestBlock, kNarrowBlock);
-    return std::clamp(even(blocks), least, kWidestBlock);
-}
-
-/// mean (points × outputs, row-major) += Aᵀ·B, with A (rows × points) and B (rows × outputs).
-template <class T>
-void add_products(MatrixView<const T> a, MatrixView<const T> b, T* mean) {
-    if (b.cols == 1) {
-        blas::gemm(blas::Op::transpose, blas::Op::none, T(1), a, b, T(1),
-                   MatrixView<T>(mean, a.cols, 1));
-    } else {
-        blas::gemm(blas::Op::transpose, blas::Op::none, T(1), b, a, T(1),
-                   MatrixView<T>(mean, b.cols, a.cols));
-    }
-}
 
 template <class T>
 void predict_mean_of_block(const Problem<T>& problem, MatrixView<const T> alpha, Points<T> points,
@@ -101,47 +78,17 @@ Clipping prior_minus_explained(const Problem<T>& problem, Points<T> points, cons
     return clipping;
 }
 
-/// target := sourceᵀ, of Region::lower without the diagonal. By squares whose columns are lines of
-/// memory: entry by entry, either matrix would be walked across its columns.
-template <class T>
-void copy_transposed(MatrixView<const T> source, Region region, MatrixView<T> target) {
-    constexpr index_t side = 64 / sizeof(T);
-    for (index_t column = 0; column < source.cols; column += side)
-        for (index_t row = region == Region::lower ? column : 0; row < source.rows; row += side)
-            for (index_t r = row; r < std::min(row + side, source.rows); ++r) {
-                const index_t end = std::min(column + side, source.cols);
-                for (index_t c = column; c < (region == Region::lower ? std::min(end, r) : end);
-                     ++c)
-                    target(c, r) = source(r, c);
-            }
-}
-
-/// covariance tile (p, q) := k(X*_p, X*_q) − V_pᵀV_q + G_pᵀG_q, and its mirror image.
-template <class T>
-Clipping explain_covariance_tile(const Problem<T>& problem, Points<T> rows, Points<T> cols,
-                                 MatrixView<const T> v_rows, MatrixView<const T> v_cols,
-                                 MatrixView<const T> g_rows, MatrixView<const T> g_cols,
-                                 MatrixView<T> tile, MatrixView<T> mirror) {
-    Clipping clipping;
-    const bool diagonal = rows.first == cols.first;
-    problem.kernel.evaluate(rows, cols, Pairing::same_set, diagonal ? Region::lower : Region::full,
-                            tile);
-    if (diagonal) {
-        std::vector<T> prior(static_cast<std::size_t>(tile.rows));
-        for (index_t r = 0; r < tile.rows; ++r) prior[r] = tile(r, r);
-        blas::syrk(blas::Op::transpose, T(-1), v_rows, T(1), tile);
-        for (index_t r = 0; r < tile.rows; ++r)
-            tile(r, r) = static_cast<T>(clipping.clip(tile(r, r), prior[r]));
-        blas::syrk(blas::Op::transpose, T(1), g_rows, T(1), tile);
-    } else {
-        blas::gemm(blas::Op::transpose, blas::Op::none, T(-1), v_rows, v_cols, T(1), tile);
-        blas::gemm(blas::Op::transpose, blas::Op::none, T(1), g_rows, g_cols, T(1), tile);
-    }
-    copy_transposed<T>(tile, diagonal ? Region::lower : Region::full, mirror);
-    return clipping;
-}
-
 }  // namespace
+
+index_t columns_per_block(index_t test_points, int processors) {
+    const index_t blocks = kBlocksPerProcessor * processors;
+    // The packed matrix product works on 24 columns at a time, or a divisor of that.
+    const auto even = [test_points](index_t count) {
+        return ((test_points + count - 1) / count + 23) / 24 * 24;
+    };
+    const index_t least = std::clamp(even(kBlocksOfManyProcessors), kNarrowestBlock, kNarrowBlock);
+    return std::clamp(even(blocks), least, kWidestBlock);
+}
 
 Clipping total(const std::vector<Clipping>& blocks) {
     Clipping sum;
@@ -150,39 +97,6 @@ Clipping total(const std::vector<Clipping>& blocks) {
         sum.worst = std::max(sum.worst, block.worst);
     }
     return sum;
-}
-
-template <class T>
-void add_whitened_block(tasks::TaskGraph& graph, tasks::Rank rank, const Problem<T>& problem,
-                        const Conditioning<T>& conditioning,
-                        const ConditioningOperands<T>& operands, const TestPoints<T>& test,
-                        const BlockOperand<T>& v, const TrendWorkspace<T>& workspace, index_t first,
-                        tasks::Handle result, index_t q, T* mean) {
-    const auto layout = problem.layout();
-    T* const projected = workspace.projected_at(first, mean);
-    for (index_t i = 0; i < layout.tiles(); ++i)
-        graph.add({"cross_covariance", i, q, work::pairs(layout.extent(i), test.count()),
-                   tasks::Unit::pairs},
-                  rank, {}, {v.handle(i)}, [&problem, layout, points = test.points, v, i] {
-                      problem.kernel.evaluate(tile_points(problem.inputs, layout, i), points,
-                                              Pairing::cross, Region::full, v.row(i));
-                  });
-    add_solve_lower(graph, rank, operands.factor, v);
-    graph.add(
-        {"clear_mean", 0, q}, rank, {}, {result},
-        [projected, size = test.count() * workspace.width] { std::fill_n(projected, size, T(0)); });
-    for (index_t i = 0; i < layout.tiles(); ++i)
-        graph.add({"mean_product", i, q, work::gemm(v.row(i), workspace.width)}, rank,
-                  {v.handle(i), operands.whitened.handle(i)}, {result},
-                  [v, z = operands.whitened, i, projected] {
-                      add_products<T>(v.row(i), z.row(i), projected);
-                  });
-    if (conditioning.trends > 0)
-        graph.add({"trend", 0, q}, rank, {}, {result},
-                  [&conditioning, basis_t = test.basis_t, mean, projected,
-                   g = workspace.g_at(first, test.count())] {
-                      trend::split<T>(conditioning, basis_t, projected, mean, g);
-                  });
 }
 
 template <class T>
@@ -196,11 +110,11 @@ double prediction_flops(const Problem<T>& problem, index_t m, Prediction predict
 }
 
 template <class T>
-VarianceWorkspace<T>::VarianceWorkspace(const Problem<T>& problem, index_t m,
+VarianceWorkspace<T>::VarianceWorkspace(const Problem<T>& problem, index_t m, index_t group,
                                         const tasks::TaskGraph& graph, index_t most_slots)
-    : blocks(m, variance_block(m, graph.processors())),
-      slots(std::clamp<index_t>(blocks.tiles(), 1, column_slots(graph, most_slots))),
-      v(problem.size(), slots * blocks.tile_size()),
+    : blocks(m, columns_in_groups(columns_per_block(m, graph.processors()), group)),
+      slots(std::clamp<index_t>(blocks.tiles(), 1, most_slots)),
+      v(problem.size(), std::min(m, slots * blocks.tile_size())),
       explained(m),
       clipped(static_cast<std::size_t>(blocks.tiles())),
       trend(problem, m) {}
@@ -221,11 +135,56 @@ void add_predict_mean(tasks::TaskGraph& graph, const Problem<T>& problem,
                   });
 }
 
+/// Adds the variances of a block: prior, less ‖V_j‖², plus ‖g‖².
 template <class T>
-void add_predict_variance(tasks::TaskGraph& graph, const Problem<T>& problem,
-                          const Conditioning<T>& conditioning,
-                          const ConditioningOperands<T>& operands, TestPoints<T> test, T* mean,
-                          T* variance, VarianceWorkspace<T>& workspace) {
+void add_variances(tasks::TaskGraph& graph, tasks::Rank rank, const Problem<T>& problem,
+                   const VarianceWorkspace<T>& workspace, Points<T> points,
+                   const BlockOperand<T>& v, tasks::Handle result, index_t q, T* variance,
+                   Clipping& clipped) {
+    const auto& layout = v.layout;
+    double* const explained = workspace.explained.data() + points.first;
+    graph.add({"clear_variance", 0, q}, rank, {}, {result},
+              [explained, size = points.count] { std::fill_n(explained, size, 0.0); });
+    for (index_t i = 0; i < layout.tiles(); ++i)
+        graph.add({"variance", i, q, 2.0 * work::product(layout.extent(i), points.count)}, rank,
+                  {v.handle(i)}, {result},
+                  [v, i, explained] { add_squared_norms<T>(v.row(i), explained); });
+    graph.add({"variance", layout.tiles(), q}, rank, {}, {result},
+              [&problem, points, explained, target = variance + points.first,
+               g = workspace.trend.g_at(points.first, points.count), &clipped] {
+                  clipped = prior_minus_explained<T>(problem, points, explained, g, target);
+              });
+}
+
+/// Adds the joint covariances of a block's groups.
+template <class T>
+void add_group_covariances(tasks::TaskGraph& graph, tasks::Rank rank, const Problem<T>& problem,
+                           const VarianceWorkspace<T>& workspace, Points<T> points, index_t group,
+                           const BlockOperand<T>& v, tasks::Handle result, index_t q, T* covariance,
+                           Clipping& clipped) {
+    const auto layout = v.layout;
+    const double flops = work::product(layout.size(), points.count, group);
+    graph.add(
+        {"covariance", q, q, flops}, rank, AccessList().rows(v, {0, layout.tiles()}).add(result),
+        AccessList(),
+        [&problem, &trend = workspace.trend, points, group, v = v.values, covariance, &clipped] {
+            std::vector<Clipping> of_groups;
+            for (index_t begin = 0; begin < points.count; begin += group) {
+                const WhitenedPoints<T> known{points.slice(begin, group),
+                                              v.block(0, begin, v.rows, group),
+                                              trend.g_at(points.first + begin, group)};
+                const MatrixView<T> tile(covariance + (points.first + begin) * group, group, group);
+                of_groups.push_back(explain_covariance_tile<T>(problem, known, known, tile, tile));
+            }
+            clipped = total(of_groups);
+        });
+}
+
+template <class T>
+void add_predict_groups(tasks::TaskGraph& graph, const Problem<T>& problem,
+                        const Conditioning<T>& conditioning,
+                        const ConditioningOperands<T>& operands, TestPoints<T> test, index_t group,
+                        T* mean, T* covariance, VarianceWorkspace<T>& workspace) {
     const auto& blocks = workspace.blocks;
     const auto layout = problem.layout();
     const auto results = graph.new_handles(blocks.tiles());
@@ -242,21 +201,16 @@ void add_predict_variance(tasks::TaskGraph& graph, const Problem<T>& problem,
         const auto block = test.tile(blocks, q);
         const index_t first = blocks.begin(q);
         const BlockOperand<T> v(workspace.block(q), layout, slot_handles[q % workspace.slots]);
-        double* const explained = workspace.explained.data() + first;
-        add_whitened_block(graph, rank, problem, conditioning, operands, block, v, workspace.trend,
-                           first, results + q, q, mean + first * problem.outputs());
-        graph.add({"clear_variance", 0, q}, rank, {}, {results + q},
-                  [explained, size = block.count()] { std::fill_n(explained, size, 0.0); });
-        for (index_t i = 0; i < layout.tiles(); ++i)
-            graph.add({"variance", i, q, 2.0 * work::product(layout.extent(i), block.count())},
-                      rank, {v.handle(i)}, {results + q},
-                      [v, i, explained] { add_squared_norms<T>(v.row(i), explained); });
-        graph.add({"variance", layout.tiles(), q}, rank, {}, {results + q},
-                  [&problem, points = block.points, explained, target = variance + first,
-                   g = workspace.trend.g_at(first, block.count()),
-                   &clipped = workspace.clipped[static_cast<std::size_t>(q)]] {
-                      clipped = prior_minus_explained<T>(problem, points, explained, g, target);
-                  });
+        auto& clipped = workspace.clipped[static_cast<std::size_t>(q)];
+        add_whitening(graph, rank, problem, operands, block, v, q);
+        add_projection(graph, rank, conditioning, operands, block, v, workspace.trend, first,
+                       results + q, q, mean + first * problem.outputs());
+        if (group == 1)
+            add_variances(graph, rank, problem, workspace, block.points, v, results + q, q,
+                          covariance, clipped);
+        else
+            add_group_covariances(graph, rank, problem, workspace, block.points, group, v,
+                                  results + q, q, covariance, clipped);
     }
 }
 
@@ -266,7 +220,7 @@ void add_predict_covariance(tasks::TaskGraph& graph, const Problem<T>& problem,
                             const ConditioningOperands<T>& operands, TestPoints<T> test, T* mean,
                             T* covariance, const ColumnBuffer<T>& v, const TrendWorkspace<T>& trend,
                             std::vector<Clipping>& clipped) {
-    const TileLayout blocks(test.count(), variance_block(test.count(), graph.processors()));
+    const TileLayout blocks(test.count(), columns_per_block(test.count(), graph.processors()));
     clipped.assign(static_cast<std::size_t>(blocks.tiles()), {});
     const auto layout = problem.layout();
     const index_t n = problem.size();
@@ -279,10 +233,14 @@ void add_predict_covariance(tasks::TaskGraph& graph, const Problem<T>& problem,
         const index_t first = blocks.begin(q);
         const auto block = test.tile(blocks, q);
         columns.emplace_back(graph, v.columns(first, blocks.extent(q)), layout);
-        add_whitened_block(graph, first_rank + q, problem, conditioning, operands, block,
-                           columns[q], trend, first, results + q, q,
-                           mean + first * problem.outputs());
+        add_whitening(graph, first_rank + q, problem, operands, block, columns[q], q);
+        add_projection(graph, first_rank + q, conditioning, operands, block, columns[q], trend,
+                       first, results + q, q, mean + first * problem.outputs());
     }
+    const auto whitened = [&](index_t q) {
+        return WhitenedPoints<T>{tile_points(test.points, blocks, q), columns[q].values,
+                                 trend.g_at(blocks.begin(q), blocks.extent(q))};
+    };
     const MatrixView<T> out(covariance, m, m);
     for (index_t p = 0; p < blocks.tiles(); ++p)
         for (index_t q = 0; q <= p; ++q) {
@@ -299,32 +257,25 @@ void add_predict_covariance(tasks::TaskGraph& graph, const Problem<T>& problem,
                     .add(results + p)
                     .add(results + q),
                 AccessList(),
-                [&problem, rows = tile_points(test.points, blocks, p),
-                 cols = tile_points(test.points, blocks, q), vp = columns[p].values,
-                 vq = columns[q].values, gp = trend.g_at(blocks.begin(p), blocks.extent(p)),
-                 gq = trend.g_at(blocks.begin(q), blocks.extent(q)), tile, mirror, p, q, &clipped] {
-                    const auto clipping = explain_covariance_tile<T>(problem, rows, cols, vp, vq,
-                                                                     gp, gq, tile, mirror);
+                [&problem, rows = whitened(p), cols = whitened(q), tile, mirror, p, q, &clipped] {
+                    const auto clipping =
+                        explain_covariance_tile<T>(problem, rows, cols, tile, mirror);
                     if (p == q) clipped[static_cast<std::size_t>(p)] = clipping;
                 });
         }
 }
 
-#define GPRAT_INSTANTIATE(T)                                                                     \
-    template void add_whitened_block(                                                            \
-        tasks::TaskGraph&, tasks::Rank, const Problem<T>&, const Conditioning<T>&,               \
-        const ConditioningOperands<T>&, const TestPoints<T>&, const BlockOperand<T>&,            \
-        const TrendWorkspace<T>&, index_t, tasks::Handle, index_t, T*);                          \
-    template double prediction_flops(const Problem<T>&, index_t, Prediction);                    \
-    template struct VarianceWorkspace<T>;                                                        \
-    template void add_predict_mean(tasks::TaskGraph&, const Problem<T>&, const Conditioning<T>&, \
-                                   const ConditioningOperands<T>&, TestPoints<T>, T*);           \
-    template void add_predict_variance(tasks::TaskGraph&, const Problem<T>&,                     \
-                                       const Conditioning<T>&, const ConditioningOperands<T>&,   \
-                                       TestPoints<T>, T*, T*, VarianceWorkspace<T>&);            \
-    template void add_predict_covariance(tasks::TaskGraph&, const Problem<T>&,                   \
-                                         const Conditioning<T>&, const ConditioningOperands<T>&, \
-                                         TestPoints<T>, T*, T*, const ColumnBuffer<T>&,          \
+#define GPRAT_INSTANTIATE(T)                                                                       \
+    template double prediction_flops(const Problem<T>&, index_t, Prediction);                      \
+    template struct VarianceWorkspace<T>;                                                          \
+    template void add_predict_mean(tasks::TaskGraph&, const Problem<T>&, const Conditioning<T>&,   \
+                                   const ConditioningOperands<T>&, TestPoints<T>, T*);             \
+    template void add_predict_groups(tasks::TaskGraph&, const Problem<T>&, const Conditioning<T>&, \
+                                     const ConditioningOperands<T>&, TestPoints<T>, index_t, T*,   \
+                                     T*, VarianceWorkspace<T>&);                                   \
+    template void add_predict_covariance(tasks::TaskGraph&, const Problem<T>&,                     \
+                                         const Conditioning<T>&, const ConditioningOperands<T>&,   \
+                                         TestPoints<T>, T*, T*, const ColumnBuffer<T>&,            \
                                          const TrendWorkspace<T>&, std::vector<Clipping>&);
 GPRAT_INSTANTIATE(float)
 GPRAT_INSTANTIATE(double)

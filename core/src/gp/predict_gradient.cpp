@@ -3,10 +3,9 @@
 #include <algorithm>
 #include <vector>
 
+#include "gprat/gp/contraction.hpp"
 #include "gprat/gp/trend.hpp"
 #include "gprat/linalg/access_list.hpp"
-#include "gprat/linalg/blas.hpp"
-#include "gprat/linalg/solve.hpp"
 #include "gprat/linalg/work.hpp"
 
 namespace gprat::gp {
@@ -19,8 +18,6 @@ using covariance::Region;
 
 // Training points that the mean's derivatives take at a time.
 constexpr index_t kRows = 512;
-// Points whose own variances are differentiated at a time: all pairs are evaluated, few are needed.
-constexpr index_t kPairs = 8;
 
 /// gradient (points × outputs × dimension) := derivatives of Σ_i α_i·k(x_i, point), by output.
 template <class T>
@@ -42,22 +39,6 @@ void differentiate_mean(const Problem<T>& problem, MatrixView<const T> alpha, Po
         }
         for (index_t j = 0; j < points.count; ++j)
             std::copy_n(of_output.data() + j * d, d, gradient + (j * k + o) * d);
-    }
-}
-
-/// gradient (points × dimension) := derivatives of k(point, point).
-template <class T>
-void differentiate_prior(const Problem<T>& problem, Points<T> points, double* gradient) {
-    const index_t d = points.dimension;
-    std::fill_n(gradient, points.count * d, 0.0);
-    for (index_t begin = 0; begin < points.count; begin += kPairs) {
-        const auto pairs = points.slice(begin, std::min(kPairs, points.count - begin));
-        std::vector<T> identity(pairs.count * pairs.count, T(0));
-        for (index_t i = 0; i < pairs.count; ++i) identity[i * (pairs.count + 1)] = T(1);
-        double* const out = gradient + begin * d;
-        problem.kernel.accumulate_gradient(
-            pairs, pairs, Pairing::same_set, Region::lower,
-            MatrixView<const T>(identity.data(), pairs.count, pairs.count), {{}, out, out});
     }
 }
 
@@ -105,25 +86,19 @@ void add_predict_gradient(tasks::TaskGraph& graph, const Problem<T>& problem,
              out = gradient.mean.data() + first * k * d] {
                 differentiate_mean<T>(problem, conditioning.alpha(), points, out);
             });
-        add_whitened_block(graph, rank, problem, conditioning, operands, block, v, workspace.trend,
-                           first, results + q, q, mean.data() + first * k);
-        if (trends > 0) {
+        add_whitening(graph, rank, problem, operands, block, v, q);
+        add_projection(graph, rank, conditioning, operands, block, v, workspace.trend, first,
+                       results + q, q, mean.data() + first * k);
+        if (trends > 0)
             graph.add({"trend_gradient", 0, q}, rank, {}, {results + q},
                       [&conditioning, g, out = gradient.basis.data() + first * trends] {
                           trend::differentiate<T>(conditioning, g, out);
                       });
-            for (index_t i = 0; i < layout.tiles(); ++i)
-                graph.add({"trend_gradient", i, q}, rank, {results + q}, {v.handle(i)},
-                          [basis = operands.whitened, k, trends, g, v, i] {
-                              const auto rows = basis.row(i);
-                              blas::gemm(blas::Op::none, blas::Op::none, T(1),
-                                         rows.block(0, k, rows.rows, trends), g, T(1), v.row(i));
-                          });
-        }
-        add_solve_lower_transposed(graph, rank, operands.factor, v);
+        add_kriging_weights<T>(graph, rank, operands, v, g, results + q);
         graph.add({"prior_gradient", 0, q}, rank, {}, {results + q},
-                  [&problem, points = block.points, by_variance] {
-                      differentiate_prior(problem, points, by_variance);
+                  [&problem, points = block.points, all = gradient.variance.data(), by_variance] {
+                      std::fill_n(by_variance, points.count * points.dimension, 0.0);
+                      contract_variances<T>(problem, points, nullptr, {{}, all});
                   });
         for (index_t i = 0; i < layout.tiles(); ++i)
             graph.add({"variance_gradient", i, q, work::pairs(layout.extent(i), block.count()),

@@ -116,6 +116,42 @@ Values predict_gradient(const Model<T>& model, Posterior<T>& posterior, const Ru
     return values;
 }
 
+constexpr auto kEverything = gp::kOverTraining | gp::Derivatives::test_inputs;
+
+/// The largest divisor of the number of test points up to so many.
+index_t group_of(index_t points, index_t most) {
+    index_t group = std::min(points, most);
+    while (points % group != 0) --group;
+    return group;
+}
+
+template <class T>
+Values predict_joint(const Model<T>& model, Posterior<T>& posterior, const RunOptions& options) {
+    const index_t group = group_of(model.test_count, 7);
+    std::vector<T> mean(model.test_count * model.outputs), covariance(model.test_count * group);
+    posterior.predict_joint(model.test(), group, mean.data(), covariance.data(), nullptr, options);
+    Values values(mean.begin(), mean.end());
+    append(values, covariance.data(), std::ssize(covariance));
+    return values;
+}
+
+/// Derivatives of the sum of all means and joint covariances.
+template <class T>
+Values pull_back(const Model<T>& model, Posterior<T>& posterior, index_t most,
+                 gp::Derivatives wanted, const RunOptions& options) {
+    const index_t m = model.test_count, group = most > 0 ? group_of(m, most) : 1;
+    const std::vector<T> ones(m * std::max(group, model.outputs), T(1));
+    const gp::Cotangents<T> cotangents{
+        {ones.data(), model.outputs, m}, most > 0 ? ones.data() : nullptr, group};
+    const auto adjoint = posterior.pull_back(model.test(), cotangents, wanted, nullptr, options);
+    Values values;
+    append(values, adjoint.parameters.data(), std::ssize(adjoint.parameters));
+    for (const auto* part : {&adjoint.noise, &adjoint.targets, &adjoint.inputs, &adjoint.basis,
+                             &adjoint.test_inputs, &adjoint.test_basis})
+        append(values, part->data(), part->size());
+    return values;
+}
+
 template <class T>
 using OnColumns = void (Posterior<T>::*)(MatrixView<T>, const RunOptions&);
 
@@ -246,6 +282,14 @@ const std::vector<Operation<T>>& operations() {
         {"variance", predict_variance<T>},
         {"covariance", predict_covariance<T>},
         {"gradient of predictions", predict_gradient<T>},
+        {"joint covariances", predict_joint<T>},
+        {"derivatives of joint covariances",
+         [](M m, P p, O o) { return pull_back(m, p, 7, kEverything, o); }},
+        {"derivatives of a covariance",
+         [](M m, P p, O o) { return pull_back(m, p, m.test_count, kEverything, o); }},
+        {"derivatives of means", [](M m, P p, O o) { return pull_back(m, p, 0, kEverything, o); }},
+        {"derivatives by test points",
+         [](M m, P p, O o) { return pull_back(m, p, 7, gp::Derivatives::test_inputs, o); }},
         {"solve", on_columns<T>(&Posterior<T>::solve)},
         {"multiply", on_columns<T>(&Posterior<T>::multiply)},
         {"color", on_columns<T>(&Posterior<T>::color)},

@@ -16,14 +16,23 @@ other, each by columns. Above the diagonal are zeros.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, Flag
 from typing import Protocol
 
 from gprat._validation import Float64Array, FloatArray
 from gprat.kernels import KernelProgram
 from gprat.noise import IntArray
 
-__all__ = ["Adjoint", "Clipping", "Engine", "Objective", "Posterior", "Problem"]
+__all__ = [
+    "Adjoint",
+    "Clipping",
+    "Derivatives",
+    "Engine",
+    "Objective",
+    "Posterior",
+    "PosteriorAdjoint",
+    "Problem",
+]
 
 
 class Objective(Enum):
@@ -100,6 +109,49 @@ class Adjoint:
     basis: Float64Array | None
 
 
+class Derivatives(Flag):
+    """What derivatives of a function of predictions are wanted by; the others cost nothing."""
+
+    PARAMETERS = 1
+    NOISE = 2
+    TARGETS = 4
+    INPUTS = 8
+    """The training inputs, and the basis functions there."""
+    TEST_INPUTS = 16
+    """The test inputs, and the basis functions there."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PosteriorAdjoint:
+    """Derivatives of a function of predictions, all float64; None where they are not wanted.
+
+    Parameters
+    ----------
+    parameters : ndarray of shape (n_parameters,) or None
+        By each hyperparameter of the program on the scale of theta; 0 where it is fixed.
+    noise : ndarray of shape (n,) or None
+        By the noise variance of each row.
+    targets : ndarray of shape (n, k) or None
+        By the targets.
+    inputs : ndarray of shape (n, d) or None
+        By the training inputs, through the kernel alone.
+    basis : ndarray of shape (n, q) or None
+        By the basis functions at the training points.
+    test_inputs : ndarray of shape (m, d) or None
+        By the test inputs, through the kernel alone.
+    test_basis : ndarray of shape (m, q) or None
+        By the basis functions at the test points.
+    """
+
+    parameters: Float64Array | None
+    noise: Float64Array | None
+    targets: Float64Array | None
+    inputs: Float64Array | None
+    basis: Float64Array | None
+    test_inputs: Float64Array | None
+    test_basis: Float64Array | None
+
+
 @dataclass(frozen=True, slots=True)
 class Clipping:
     """Predicted variances that rounding had made negative, and that were set to zero.
@@ -162,6 +214,49 @@ class Posterior(Protocol):
         self, X: FloatArray, basis: FloatArray
     ) -> tuple[FloatArray, FloatArray, Clipping]:
         """Return the mean, k(X*, X*) − VᵀV + GᵀG, shape (m, m) (R&W 2.24, 2.42), and clippings."""
+
+    def predict_joint(
+        self, X: FloatArray, basis: FloatArray, group: int, keep: bool = False
+    ) -> tuple[FloatArray, FloatArray, Clipping, object | None]:
+        """Return the mean, joint covariances of so many consecutive points each, and clippings.
+
+        The covariances have the shape (m/group, group, group): variances for group 1, the full
+        covariance for group m. The last result is what `pull_back` at the same points may be given,
+        V = L⁻¹k(X, X*), if it is to be kept; it takes n·m numbers.
+        """
+
+    def pull_back(
+        self,
+        X: FloatArray,
+        basis: FloatArray,
+        mean_cotangent: FloatArray,
+        covariance_cotangent: FloatArray | None,
+        wanted: Derivatives,
+        kept: object | None = None,
+    ) -> PosteriorAdjoint:
+        """Return the derivatives of a function of the mean and of joint covariances.
+
+        Parameters
+        ----------
+        X : ndarray of shape (m, d)
+            Test points.
+        basis : ndarray of shape (m, q)
+            H*.
+        mean_cotangent : ndarray of shape (m, k)
+            Derivatives of the function by the mean.
+        covariance_cotangent : ndarray of shape (m/group, group, group) or None
+            Derivatives by the covariances of `predict_joint`, each matrix symmetric; None for
+            zeros.
+        wanted : Derivatives
+            What derivatives are wanted by.
+        kept : object or None, default=None
+            What `predict_joint` at the same points has kept.
+
+        Raises
+        ------
+        UnsupportedKernelError
+            If derivatives by points are wanted of a kernel that is evaluated in Python.
+        """
 
     def predict_gradient(
         self, X: FloatArray, basis: FloatArray

@@ -44,6 +44,10 @@ _TITLES = {
     Operation.PRODUCT: "products with the covariance matrix",
     Operation.APPEND: "new rows",
     Operation.DELETE: "rows without some",
+    Operation.JOINT: "means and joint covariances",
+    Operation.PULL_BACK: "derivatives of predictions",
+    Operation.PULL_BACK_IN_BLOCKS: "derivatives of predictions",
+    Operation.PULL_BACK_MEAN: "derivatives of means",
 }
 # Operations that take test points one by one, so that fewer at a time are the same.
 _BY_COLUMN = (Operation.SOLVE, Operation.COLOR, Operation.PRODUCT)
@@ -64,12 +68,18 @@ class Call:
         Test points, columns, or rows that come or leave.
     has_factor : bool, default=False
         Whether the factor (of the posterior that is updated, if one is) is there already.
+    group : int, default=1
+        Consecutive test points that have a joint covariance.
+    keeps : bool, default=False
+        Whether L⁻¹k(X, X*) is kept for later, or was.
     """
 
     problem: Problem
     operation: Operation
     m: int = 0
     has_factor: bool = False
+    group: int = 1
+    keeps: bool = False
 
     @property
     def n(self) -> int:
@@ -136,6 +146,8 @@ class Call:
             problem.X.dtype.itemsize,
             partial(min, problem.tile_size),
             problem.basis.shape[1],
+            group=max(1, self.group),
+            keeps=self.keeps,
         )
 
     def known_bytes(self, work: Work) -> int:

@@ -13,7 +13,15 @@ from gprat import _core, runtime
 from gprat._costs import Operation
 from gprat._range import ensure_finite
 from gprat._validation import Float64Array, FloatArray
-from gprat.engines.base import Adjoint, Clipping, Objective, Posterior, Problem
+from gprat.engines.base import (
+    Adjoint,
+    Clipping,
+    Derivatives,
+    Objective,
+    Posterior,
+    PosteriorAdjoint,
+    Problem,
+)
 from gprat.engines.calls import Call, ensure_colors_fit
 from gprat.engines.diagnosis import explain_failure
 from gprat.exceptions import (
@@ -30,6 +38,8 @@ from gprat.planning import choose_tile_size
 __all__ = ["CpuEngine", "CpuPosterior"]
 
 _Result = TypeVar("_Result")
+
+_THROUGH_K = Derivatives.PARAMETERS | Derivatives.NOISE | Derivatives.INPUTS
 
 
 @dataclass(frozen=True)
@@ -237,6 +247,48 @@ class CpuPosterior:
         )
         return mean, covariance, Clipping(count, worst)
 
+    def predict_joint(
+        self, X: FloatArray, basis: FloatArray, group: int, keep: bool = False
+    ) -> tuple[FloatArray, FloatArray, Clipping, object | None]:
+        """Return the mean, joint covariances of groups of points, clippings, and what is kept."""
+        call = self._call_at(Operation.JOINT, X, group=group, keeps=keep)
+        mean, covariance, count, worst, kept = self._run_call(
+            call, self._core.predict_joint, X, basis, group, keep, in_blocks=True
+        )
+        return mean, covariance, Clipping(count, worst), kept
+
+    def pull_back(
+        self,
+        X: FloatArray,
+        basis: FloatArray,
+        mean_cotangent: FloatArray,
+        covariance_cotangent: FloatArray | None,
+        wanted: Derivatives,
+        kept: object | None = None,
+    ) -> PosteriorAdjoint:
+        """Return the derivatives of a function of the mean and of joint covariances."""
+        if wanted & (Derivatives.INPUTS | Derivatives.TEST_INPUTS):
+            _check_input_derivatives(self._problem)
+        if wanted in Derivatives.TARGETS:
+            covariance_cotangent = None  # no covariance depends on targets
+        group = 1 if covariance_cotangent is None else covariance_cotangent.shape[1]
+        operation = Operation.PULL_BACK if wanted & _THROUGH_K else Operation.PULL_BACK_IN_BLOCKS
+        if covariance_cotangent is None:
+            operation = Operation.PULL_BACK_MEAN
+        call = self._call_at(operation, X, group=group, keeps=kept is not None)
+        results = self._run_call(
+            call,
+            self._core.pull_back,
+            X,
+            basis,
+            mean_cotangent,
+            covariance_cotangent,
+            wanted.value,
+            kept,
+            in_blocks=True,
+        )
+        return PosteriorAdjoint(*results)
+
     def predict_gradient(
         self, X: FloatArray, basis: FloatArray
     ) -> tuple[Float64Array, Float64Array, Float64Array]:
@@ -286,16 +338,22 @@ class CpuPosterior:
         in_blocks: bool = False,
     ) -> _Result:
         """Call the core; the first array's size is what the need for memory depends on."""
-        result = _call(
-            Call(self._problem, operation, _size(operation, arrays), self._has_factor),
-            method,
-            *arrays,
-            in_blocks=in_blocks,
-        )
+        call = Call(self._problem, operation, _size(operation, arrays), self._has_factor)
+        return self._run_call(call, method, *arrays, in_blocks=in_blocks)
+
+    def _run_call(
+        self, call: Call, method: Callable[..., _Result], *arguments: Any, in_blocks: bool = False
+    ) -> _Result:
+        """Call the core, and look at what it returns."""
+        result = _call(call, method, *arguments, in_blocks=in_blocks)
         self._has_factor = True
         what = method.__name__.replace("_", " ")
-        ensure_finite(what, self._problem.X.dtype, *(_as_tuple(result)))
+        ensure_finite(what, self._problem.X.dtype, *_numbers(result))
         return result
+
+    def _call_at(self, operation: Operation, X: FloatArray, *, group: int, keeps: bool) -> Call:
+        """Return the call at test points that come in groups."""
+        return Call(self._problem, operation, X.shape[0], self._has_factor, group, keeps)
 
     def _update(
         self,
@@ -338,8 +396,11 @@ def _run(
     raise _explain(problem, pivot, is_finite)
 
 
-def _as_tuple(result: Any) -> tuple[Any, ...]:
-    return result if isinstance(result, tuple) else (result,)
+def _numbers(result: Any) -> tuple[Any, ...]:
+    """Return arrays and floats of a result."""
+    if not isinstance(result, tuple):
+        return (result,)
+    return tuple(part for part in result if isinstance(part, np.ndarray | float))
 
 
 def _differentiation(objective: Objective, inputs: bool = False) -> Operation:

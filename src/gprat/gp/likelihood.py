@@ -10,16 +10,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse.linalg import LinearOperator, eigsh
 
+from gprat._mean_adjoint import add_mean_adjoint
 from gprat._range import ensure_finite
 from gprat._validation import Float64Array, FloatArray
-from gprat.engines.base import Adjoint, Objective, Problem
+from gprat.engines.base import Objective, Problem
 from gprat.exceptions import InvalidInputError
 from gprat.gp.state import ModelState
 
 __all__ = ["LeaveOneOut", "Likelihood", "check_leverage"]
 
-# Points whose derivatives of the basis functions are held at a time.
-_BLOCK = 4096
 # Below this, all eigenvalues cost no more than the extreme ones.
 _SMALL = 64
 
@@ -299,10 +298,9 @@ class Likelihood(ModelState):
             problem = self._problem(self._hyperparameters)
         adjoint = self._engine.differentiate(problem, Objective.MARGINAL_LIKELIHOOD, inputs=True)
         assert adjoint.inputs is not None
-        by_inputs = adjoint.inputs
-        for start in range(0, len(by_inputs), _BLOCK):
-            rows = slice(start, start + _BLOCK)
-            by_inputs[rows] += self._through_mean(adjoint, problem.X, rows)
+        by_inputs = add_mean_adjoint(
+            self._mean, problem.X, adjoint.inputs, adjoint.basis, -adjoint.targets
+        )
         with np.errstate(over="ignore"):
             results = by_inputs.astype(self._dtype), adjoint.targets.astype(self._dtype)
         ensure_finite("gradient by the data", self._dtype, *results)
@@ -385,18 +383,6 @@ class Likelihood(ModelState):
             standardized_residuals=self._as_targets(residual),
             log_density=self._as_targets(log_density),
         )
-
-    def _through_mean(self, adjoint: Adjoint, X: FloatArray, rows: slice) -> Float64Array:
-        """Differentiate by some of the training inputs, through the mean function."""
-        points, total = X[rows], np.zeros(X[rows].shape)
-        if adjoint.basis is not None and adjoint.basis.shape[1]:
-            gradient = self._mean.basis_gradient(points)
-            total += np.einsum("nq,nqd->nd", adjoint.basis[rows], gradient)
-        offset = self._mean.offset_gradient(points, self._Y.shape[1])
-        if offset is not None:
-            # The function is subtracted from the targets.
-            total -= np.einsum("nk,ndk->nd", adjoint.targets[rows], offset)
-        return total
 
 
 def check_leverage(problem: Problem) -> None:

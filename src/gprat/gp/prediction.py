@@ -9,16 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gprat import _validation as validation
-from gprat._range import ensure_finite
+from gprat._range import ensure_finite, warn_of_clipping
 from gprat._validation import Float64Array, FloatArray
 from gprat.engines.base import Clipping, Engine, Problem
 from gprat.engines.calls import ensure_samples_fit
-from gprat.exceptions import (
-    InvalidInputError,
-    JitterWarning,
-    NotPositiveDefiniteError,
-    RoundingWarning,
-)
+from gprat.exceptions import InvalidInputError, JitterWarning, NotPositiveDefiniteError
 from gprat.gp.state import ModelState
 from gprat.planning import choose_tile_size
 
@@ -332,18 +327,8 @@ class Prediction(ModelState):
             return 0 if self._posterior is None else self._posterior.clipped_variances
 
     def _warn_of(self, clipping: Clipping, m: int) -> None:
-        """Tell of variances that are farther below zero than a sum of n terms is wrong by."""
         n = self._X.shape[0]
-        if clipping.worst <= n * float(np.finfo(self._dtype).eps):
-            return
-        warnings.warn(
-            f"rounding made {clipping.count} of {m} predicted variances negative, the worst by "
-            f"{clipping.worst:.1e} of its prior variance; they were set to zero, and others of "
-            "that size mean as little. Use a larger noise, or dtype float64; certificate() tells "
-            "how exact the model is.",
-            RoundingWarning,
-            stacklevel=3,
-        )
+        warn_of_clipping(clipping.count, clipping.worst, m, n, self._dtype, stacklevel=4)
 
     def _check_points(self, X: npt.ArrayLike) -> FloatArray:
         return validation.check_test_inputs(X, self._dtype, self.n_features)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from gprat import _validation as validation
 from gprat._hyperparameters import Hyperparameters
 from gprat._range import ensure_finite
+from gprat._resources import check_memory_limit, check_threads, tile_size_for
 from gprat._validation import Float64Array, FloatArray
 from gprat.engines.base import Objective, Posterior, Problem
 from gprat.engines.registry import get_engine
@@ -24,16 +25,12 @@ from gprat.kernels.python_program import copy_compiled
 from gprat.means import MeanLike, as_mean
 from gprat.noise import make_noise
 from gprat.optimize.adam import Moments
-from gprat.planning import choose_tile_size
 from gprat.priors import Distribution, Priors, as_priors
 
 __all__ = ["OBJECTIVES", "ModelState", "NoiseBounds", "finite_bounds"]
 
 NoiseBounds: TypeAlias = tuple[float, float] | Literal["fixed"]
 
-_THREADS_REMEDY = "Pass how many processors to use, or None for all."
-_MEMORY_REMEDY = "Pass bytes, such as 8 * 2**30 for 8 GiB, or None for what there is."
-_TILE_REMEDY = 'Pass the side of a tile, such as 256, or "auto".'
 OBJECTIVES = {
     "log_marginal_likelihood": Objective.MARGINAL_LIKELIHOOD,
     "leave_one_out": Objective.LEAVE_ONE_OUT,
@@ -101,10 +98,10 @@ class ModelState:
         n, d = self._X.shape
         self._Y = validation.check_rows(y, "y", n, self._dtype)
         self._has_vector_targets = np.ndim(y) == 1
-        self._threads = _check_threads(threads)
-        self._memory_limit = _check_memory_limit(memory_limit)
+        self._threads = check_threads(threads)
+        self._memory_limit = check_memory_limit(memory_limit)
         self._tile_size_is_automatic = isinstance(tile_size, str)
-        self._tile_size = _resolve_tile_size(tile_size, n, self._dtype)
+        self._tile_size = tile_size_for(tile_size, n, self._dtype)
         self._objective = _check_objective(objective)
         self._mean_as_given = mean
         self._mean = as_mean(mean)
@@ -251,7 +248,7 @@ class ModelState:
 
     @memory_limit.setter
     def memory_limit(self, memory_limit: int | None) -> None:
-        memory_limit = _check_memory_limit(memory_limit)
+        memory_limit = check_memory_limit(memory_limit)
         with self._state_lock:
             self._memory_limit = memory_limit
             if self._posterior is not None:
@@ -355,21 +352,3 @@ def _check_objective(objective: Any) -> Objective:
         names = " or ".join(map(repr, OBJECTIVES))
         raise InvalidInputError(f"unknown objective {objective!r}: expected {names}.")
     return OBJECTIVES[objective]
-
-
-def _check_threads(threads: int | None) -> int | None:
-    if threads is None:
-        return None
-    return validation.check_positive_integer(threads, "threads", _THREADS_REMEDY)
-
-
-def _check_memory_limit(memory_limit: int | None) -> int | None:
-    if memory_limit is None:
-        return None
-    return validation.check_positive_integer(memory_limit, "memory_limit", _MEMORY_REMEDY)
-
-
-def _resolve_tile_size(tile_size: int | Literal["auto"], n: int, dtype: np.dtype[Any]) -> int:
-    if isinstance(tile_size, str) and tile_size == "auto":
-        return choose_tile_size(n, dtype, may_calibrate=True)
-    return validation.check_positive_integer(tile_size, "tile_size", _TILE_REMEDY)

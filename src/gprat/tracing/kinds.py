@@ -49,6 +49,7 @@ _IN_PAIRS = frozenset(
         "assemble",
         "contract",
         "cross_covariance",
+        "cross_gradient",
         "mean",
         "mean_gradient",
         "product",

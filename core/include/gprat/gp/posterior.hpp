@@ -8,6 +8,7 @@
 #include "gprat/gp/predict.hpp"
 #include "gprat/gp/predict_gradient.hpp"
 #include "gprat/gp/problem.hpp"
+#include "gprat/gp/pull_back.hpp"
 #include "gprat/tasks/fork_safe_mutex.hpp"
 #include "gprat/tasks/task_graph.hpp"
 
@@ -39,6 +40,16 @@ public:
     /// diagonal.
     Clipping predict_covariance(TestPoints<T> test, T* mean, T* covariance,
                                 const tasks::RunOptions& options);
+
+    /// Mean and joint covariances of so many consecutive points each: variances for 1, all for m.
+    /// V = L⁻¹K(X, X*) goes to `whitened`, n × m, unless that is null.
+    Clipping predict_joint(TestPoints<T> test, index_t group, T* mean, T* covariance,
+                           ColumnBuffer<T>* whitened, const tasks::RunOptions& options);
+
+    /// Derivatives of a function of what `predict_joint` gives, from those by its results; see
+    /// PullBack. V, if it is known, saves half of the work that the covariances need.
+    PosteriorAdjoint pull_back(TestPoints<T> test, Cotangents<T> cotangents, Derivatives wanted,
+                               const ColumnBuffer<T>* whitened, const tasks::RunOptions& options);
 
     /// How many variances all calls have clipped.
     index_t clipped_variances() const { return clipped_variances_; }
@@ -80,6 +91,11 @@ private:
     /// Runs what `add(graph, rank, factor, block)` adds for the columns of B.
     template <class AddTasks>
     void run_on_columns(MatrixView<T> b, const tasks::RunOptions& options, AddTasks&& add);
+
+    Clipping predict_groups(TestPoints<T> test, index_t group, T* mean, T* covariance,
+                            ColumnBuffer<T>* whitened, const tasks::RunOptions& options);
+    Clipping predict_all(TestPoints<T> test, T* mean, T* covariance, ColumnBuffer<T>* whitened,
+                         const tasks::RunOptions& options);
 
     /// Adds up what blocks have clipped, and remembers how much.
     Clipping count(const std::vector<Clipping>& blocks);
