@@ -61,6 +61,10 @@ class RuntimeSuspendedError(GpratError, RuntimeError):
     """A computation was asked for while the runtime is suspended."""
 
 
+class ClusterError(GpratError, RuntimeError):
+    """A cluster cannot compute: it is not connected, is gone, or its workers cannot help."""
+
+
 class InsufficientMemoryError(GpratError, MemoryError):
     """A computation needs more memory than there is, or than it may take; it did not start.
 
