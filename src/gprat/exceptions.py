@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CacheWarning",
     "CheckpointError",
+    "ClusterError",
     "DataWarning",
     "GpratError",
     "InsufficientMemoryError",

@@ -22,12 +22,6 @@ EVERYTHING = ~Derivatives(0)
 NAMES = ("parameters", "noise", "targets", "inputs", "basis", "test_inputs", "test_basis")
 
 
-@pytest.fixture(params=["cpu"])
-def engine(request):
-    """Every engine there is."""
-    return get_engine(request.param)
-
-
 def trend(X, q):
     """The first q of 1, the features and a wave, as basis functions."""
     columns = [np.ones(len(X)), *X.T, np.sin(3 * X[:, 0])]

@@ -92,7 +92,10 @@ class ModelState:
         threads: int | None,
         dtype: npt.DTypeLike | None,
         memory_limit: int | None = None,
+        engine: str = "cpu",
+        client: Any = None,
     ) -> None:
+        self._engine = get_engine(engine, client)
         self._dtype = validation.check_dtype(dtype, X)
         self._X = validation.check_training_inputs(X, self._dtype)
         n, d = self._X.shape
@@ -123,8 +126,7 @@ class ModelState:
         self._start_working_state()
 
     def _start_working_state(self) -> None:
-        """Make what belongs to this process: the engine, what it computed, and locks."""
-        self._engine = get_engine("cpu")
+        """Make what belongs to this process: what the engine computed, and locks."""
         self._posterior: Posterior | None = None
         self._moments: Moments | None = None
         self._make_locks()
@@ -136,13 +138,14 @@ class ModelState:
         self._training_lock = threading.RLock()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the factor behind: the copy computes its own when it needs one."""
+        """Leave the factor and the engine behind: the copy computes on its own processors."""
         working = {"_engine", "_posterior", "_moments", "_state_lock", "_training_lock"}
         with self._state_lock:
             return {name: value for name, value in self.__dict__.items() if name not in working}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self._engine = get_engine("cpu")
         self._start_working_state()
 
     # Hyperparameters

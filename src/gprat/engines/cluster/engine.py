@@ -154,7 +154,7 @@ class ClusterEngine:
             blocks = blocks_of_tiles(factor, n, tile_size, cuts, tile_size)
             return {index: graph.scatter(block, index) for index, block in blocks}
 
-        return ClusterPosterior(self, problem, cuts, tile_size, KnownFactor(scatter, True))
+        return ClusterPosterior(self, problem, cuts, tile_size, KnownFactor(scatter, True, factor))
 
     def differentiate(
         self, problem: Problem, objective: Objective, inputs: bool = False

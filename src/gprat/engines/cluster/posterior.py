@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from gprat._range import ensure_finite
-from gprat._validation import Float64Array, FloatArray
+from gprat._validation import Float64Array, FloatArray, read_only
 from gprat.engines.base import Clipping, Derivatives, PosteriorAdjoint, Problem
 from gprat.engines.checks import check_input_derivatives
 from gprat.engines.cluster.adjoint import log_marginal_likelihood
@@ -66,10 +66,13 @@ class KnownFactor:
         ``blocks(graph)`` returns the futures of those that are known: the first rows.
     has_all : bool
         Whether all rows are.
+    tiles : ndarray or None, default=None
+        The tiles of L, where the factor was given.
     """
 
     blocks: Callable[[BlockGraph], Blocks]
     has_all: bool
+    tiles: FloatArray | None = None
 
 
 @dataclass(eq=False)
@@ -146,15 +149,15 @@ class ClusterPosterior:
 
     def factor(self) -> FloatArray:
         """Return the tiles of L, read-only."""
+        if self._known is not None and self._known.tiles is not None:
+            return read_only(self._known.tiles)
 
         def gather(graph: BlockGraph, known: Conditioning) -> FloatArray:
             n, tile_size = self.cuts.n, min(self._problem.tile_size, self.cuts.n)
             rows = dense_rows(graph, known.factor)
             return tiles_of_rows(rows, n, tile_size, self._problem.X.dtype)
 
-        tiles = self._run("factor", gather)
-        tiles.flags.writeable = False
-        return tiles
+        return read_only(self._run("factor", gather))
 
     def predict_mean(self, X: FloatArray, basis: FloatArray) -> FloatArray:
         """Return the mean at each test point."""
