@@ -12,8 +12,7 @@ BLOCK = 18
 
 # Each call on a cluster is dozens of messages: of all cases some, which differ in kind.
 _KERNELS = {
-    str(kernel)
-    for kernel in (RBF([0.5, 2.0]), ConstantKernel(2.5) * RBF(1.1) + WhiteKernel(0.3))
+    str(kernel) for kernel in (RBF([0.5, 2.0]), ConstantKernel(2.5) * RBF(1.1) + WhiteKernel(0.3))
 } | {str(Matern(0.8, nu=1.5))}
 _ON_CLUSTER = {
     "kernel": lambda kernel: str(kernel) in _KERNELS,

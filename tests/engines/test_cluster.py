@@ -7,7 +7,8 @@ import pytest
 from distributed import Client
 
 from gprat import GP, GaussianProcessRegressor
-from gprat.engines.cluster import ClusterEngine, client as connection
+from gprat.engines.cluster import ClusterEngine
+from gprat.engines.cluster import client as connection
 from gprat.engines.cluster.layout import Cuts, Grid, auto_block_size
 from gprat.exceptions import (
     ClusterError,
@@ -61,7 +62,10 @@ def test_results_do_not_depend_on_blocks(client, block_size):
     gp = GP(X, y, local.kernel, noise=0.05, mean="linear", engine="cluster", client=client)
     gp._engine = ClusterEngine(client, block_size)
     for ours, theirs in zip(
-        (*gp.log_marginal_likelihood(gp.theta, eval_gradient=True), *gp.predict_with_uncertainty(X[:9])),
+        (
+            *gp.log_marginal_likelihood(gp.theta, eval_gradient=True),
+            *gp.predict_with_uncertainty(X[:9]),
+        ),
         (
             *local.log_marginal_likelihood(gp.theta, eval_gradient=True),
             *local.predict_with_uncertainty(X[:9]),
@@ -107,7 +111,9 @@ def test_estimator(client):
     fitted = clone(model).fit(X, y)
     assert fitted.client is client
     for ours, theirs in zip(
-        fitted.predict(X[:7], return_std=True), expected.predict(X[:7], return_std=True), strict=True
+        fitted.predict(X[:7], return_std=True),
+        expected.predict(X[:7], return_std=True),
+        strict=True,
     ):
         assert np.allclose(ours, theirs, rtol=1e-9, atol=1e-9)
 

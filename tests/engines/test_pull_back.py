@@ -13,7 +13,6 @@ import oracles
 from gprat._costs import Operation
 from gprat.engines.base import Derivatives, Problem
 from gprat.engines.calls import Call
-from gprat.engines.registry import get_engine
 from gprat.exceptions import InsufficientMemoryError, UnsupportedKernelError
 from gprat.kernels import RBF, WhiteKernel, compile
 

@@ -43,8 +43,7 @@ void visit_tiles(const TiledOperand<T>& block, auto&& visit) {
     const auto& layout = block.layout();
     for (index_t j = 0; j < layout.tiles(); ++j)
         for (index_t i = j; i < layout.tiles(); ++i)
-            visit(i, j,
-                  Tile<T>{block.matrix.tile(i, j), layout.begin(i), layout.begin(j), i == j});
+            visit(i, j, Tile<T>{block.matrix.tile(i, j), layout.begin(i), layout.begin(j), i == j});
 }
 
 // What a tile is before products are added.
@@ -58,8 +57,8 @@ struct StartTile {
             std::fill_n(tile.values.column(c), tile.values.rows, T(0));
     }
     void operator()(MatrixView<const T> from) const {
-        copy_columns<T>(
-            from.block(tile.row, tile.column, tile.values.rows, tile.values.cols), tile.values);
+        copy_columns<T>(from.block(tile.row, tile.column, tile.values.rows, tile.values.cols),
+                        tile.values);
     }
     void operator()(const TiledMatrix<T>* from) const {
         const index_t side = from->layout().tile_size();
@@ -180,13 +179,20 @@ void add_finish(tasks::TaskGraph& graph, Finish finish, const TiledOperand<T>& l
     for (index_t j = 0; j < block.columns.tiles(); ++j) {
         const auto strip = block.strip(j);
         switch (finish) {
-            case Finish::solve: add_solve_lower(graph, rank, l, strip); break;
-            case Finish::solve_transposed: add_solve_lower_transposed(graph, rank, l, strip); break;
-            case Finish::multiply: add_multiply_lower(graph, rank, l, strip); break;
+            case Finish::solve:
+                add_solve_lower(graph, rank, l, strip);
+                break;
+            case Finish::solve_transposed:
+                add_solve_lower_transposed(graph, rank, l, strip);
+                break;
+            case Finish::multiply:
+                add_multiply_lower(graph, rank, l, strip);
+                break;
             case Finish::multiply_transposed:
                 add_multiply_lower_transposed(graph, rank, l, strip);
                 break;
-            default: throw InvalidArgument("a block is finished in no such way");
+            default:
+                throw InvalidArgument("a block is finished in no such way");
         }
     }
 }
@@ -238,8 +244,9 @@ void add_contraction(tasks::TaskGraph& graph, const Sink<T>& sink, bool is_trian
         }
         graph.add({"block_contract", i, j, work::pairs(tile.values.rows, tile.values.cols),
                    tasks::Unit::pairs},
-                  CholeskyRanks::feed(j), AccessList(), writes,
-                  [&sink, is_triangle, slot, tile] { contract_one(sink, is_triangle, slot, tile); });
+                  CholeskyRanks::feed(j), AccessList(), writes, [&sink, is_triangle, slot, tile] {
+                      contract_one(sink, is_triangle, slot, tile);
+                  });
         ++slot;
     });
 }
@@ -315,12 +322,12 @@ BlockAdjoint contract(const Sum<T>& adjoint, const Covariances<T>& of, Wanted wa
     return result;
 }
 
-#define GPRAT_INSTANTIATE(T)                                                                      \
-    template void compute(const Sum<T>&, Finish, const TiledMatrix<T>*, index_t, MatrixView<T>,   \
-                          const tasks::RunOptions&);                                              \
-    template void compute_triangle(const Sum<T>&, Factorisation, const TiledMatrix<T>&,           \
-                                   const tasks::RunOptions&);                                     \
-    template BlockAdjoint contract(const Sum<T>&, const Covariances<T>&, Wanted, index_t,         \
+#define GPRAT_INSTANTIATE(T)                                                                    \
+    template void compute(const Sum<T>&, Finish, const TiledMatrix<T>*, index_t, MatrixView<T>, \
+                          const tasks::RunOptions&);                                            \
+    template void compute_triangle(const Sum<T>&, Factorisation, const TiledMatrix<T>&,         \
+                                   const tasks::RunOptions&);                                   \
+    template BlockAdjoint contract(const Sum<T>&, const Covariances<T>&, Wanted, index_t,       \
                                    const tasks::RunOptions&);
 GPRAT_INSTANTIATE(float)
 GPRAT_INSTANTIATE(double)

@@ -25,13 +25,12 @@ template <class T, class Rows>
 void add_below_diagonal(tasks::TaskGraph& graph, const Rows& a, index_t i, const CutOperand<T>& l,
                         index_t j) {
     for_each_update(l.layout(), 0, j, [&](TileRange k) {
-        graph.add({"gemm", i, j, work::gemm(a.block(i, j), a.row(i, k).cols)},
-                  CholeskyRanks::update(j), AccessList().row(a, i, k).row(l, j, k),
-                  AccessList().add(a.handle(i, j)),
-                  [left = a.row(i, k), right = l.row(j, k), tile = a.block(i, j)] {
-                      blas::gemm(blas::Op::none, blas::Op::transpose, T(-1), left, right, T(1),
-                                 tile);
-                  });
+        graph.add(
+            {"gemm", i, j, work::gemm(a.block(i, j), a.row(i, k).cols)}, CholeskyRanks::update(j),
+            AccessList().row(a, i, k).row(l, j, k), AccessList().add(a.handle(i, j)),
+            [left = a.row(i, k), right = l.row(j, k), tile = a.block(i, j)] {
+                blas::gemm(blas::Op::none, blas::Op::transpose, T(-1), left, right, T(1), tile);
+            });
     });
     graph.add({"trsm", i, j, work::triangle(l.block(j, j).rows, a.block(i, j))},
               CholeskyRanks::panel(j), {l.handle(j, j)}, {a.handle(i, j)},

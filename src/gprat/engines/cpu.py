@@ -22,8 +22,8 @@ from gprat.engines.base import (
     Problem,
 )
 from gprat.engines.calls import Call, ensure_colors_fit
-from gprat.engines.core_kernels import core_covariance, explain
 from gprat.engines.checks import check_factor, check_input_derivatives, damaged_factor
+from gprat.engines.core_kernels import core_covariance, explain
 from gprat.exceptions import (
     NotPositiveDefiniteError,
     RankDeficientTrendError,

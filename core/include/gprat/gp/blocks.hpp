@@ -49,8 +49,8 @@ struct Covariances {
 
 /// What a block is before products are added: zeros, a dense or a triangular block, covariances.
 template <class T>
-using Start = std::variant<std::monostate, MatrixView<const T>, const TiledMatrix<T>*,
-                           Covariances<T>>;
+using Start =
+    std::variant<std::monostate, MatrixView<const T>, const TiledMatrix<T>*, Covariances<T>>;
 
 template <class T>
 struct Sum {
@@ -61,10 +61,10 @@ struct Sum {
 /// What is done to a block B at the end, with the triangle L.
 enum class Finish {
     none = 0,
-    solve = 1,              ///< L⁻¹B
-    solve_transposed = 2,   ///< L⁻ᵀB
-    solve_from_right = 3,   ///< BL⁻ᵀ
-    multiply = 4,           ///< LB
+    solve = 1,               ///< L⁻¹B
+    solve_transposed = 2,    ///< L⁻ᵀB
+    solve_from_right = 3,    ///< BL⁻ᵀ
+    multiply = 4,            ///< LB
     multiply_transposed = 5  ///< LᵀB
 };
 
@@ -92,9 +92,9 @@ struct BlockAdjoint {
     Buffer<double> columns;  ///< likewise of the columns, but on the diagonal
 };
 
-/// Contracts the adjoint at a block with the kernel's derivatives: those of Σ adjoint(i, j)·k_ij. On
-/// the diagonal, where rows and columns are the same points of a set, the adjoint's lower triangle
-/// stands for its mirror image too.
+/// Contracts the adjoint at a block with the kernel's derivatives: those of Σ adjoint(i, j)·k_ij.
+/// On the diagonal, where rows and columns are the same points of a set, the adjoint's lower
+/// triangle stands for its mirror image too.
 template <class T>
 BlockAdjoint contract(const Sum<T>& adjoint, const Covariances<T>& of, Wanted wanted,
                       index_t tile_size, const tasks::RunOptions& options);

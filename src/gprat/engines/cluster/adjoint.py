@@ -32,6 +32,7 @@ __all__ = [
     "log_marginal_likelihood",
 ]
 
+
 def log_marginal_likelihood(
     n: int, k: int, trend: Trend, half_log_determinants: Sequence[float]
 ) -> float:
@@ -105,9 +106,7 @@ def add_sums(graph: BlockGraph, known: Conditioning, parts: Blocks, by_points: b
         left = [parts[i, j] for j in range(i + 1)]
         # Its rows as columns of the blocks below.
         below = [parts[k, i] for k in range(i + 1, count)] if by_points else []
-        rows.append(
-            graph.add("sum_gradient", (i,), _sum_row, left, below, at=(i, i), rank=rank)
-        )
+        rows.append(graph.add("sum_gradient", (i,), _sum_row, left, below, at=(i, i), rank=rank))
     return graph.add("gradient_total", (), _sum_rows, rows, at=(0, 0), rank=rank)
 
 

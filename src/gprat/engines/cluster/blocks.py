@@ -225,7 +225,12 @@ def _triangle(
     model: Model, start: Any, products: list[Product], size: int, factorise: bool
 ) -> FloatArray:
     tiles: FloatArray = model.core("compute_triangle")(
-        _start(model, start), products, size, model.tile_size, factorise, worker_threads(model.threads)
+        _start(model, start),
+        products,
+        size,
+        model.tile_size,
+        factorise,
+        worker_threads(model.threads),
     )
     return tiles
 
@@ -307,7 +312,9 @@ def contract_groups(
     parameters, by_points = np.zeros(model.program.n_parameters), []
     for begin in range(0, len(points.X), step):
         part = points.part(begin, min(begin + step, len(points.X)))
-        block = weights[begin // group] if group > 1 else np.diag(weights[begin : begin + step, 0, 0])
+        block = (
+            weights[begin // group] if group > 1 else np.diag(weights[begin : begin + step, 0, 0])
+        )
         block = np.asfortranarray(block, dtype=model.dtype)
         result = contract(model, block, [], Covariances(part, part), wanted)
         if Wanted.PARAMETERS in wanted:

@@ -77,7 +77,8 @@ def check_workers(client: Client) -> list[str]:
     wrong = {address: is_there for address, is_there in found.items() if is_there != ours}
     if wrong:
         named = "; ".join(
-            f"{address} has {_describe(is_there)}" for address, is_there in list(wrong.items())[:_MANY]
+            f"{address} has {_describe(is_there)}"
+            for address, is_there in list(wrong.items())[:_MANY]
         )
         more = f"; and {len(wrong) - _MANY} more" if len(wrong) > _MANY else ""
         raise ClusterError(

@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
     from gprat.engines.base import Problem
 
-__all__ = ["Conditioning", "Trend", "add_conditioning", "add_factor", "log_determinant", "share_points"]
+__all__ = [
+    "Conditioning",
+    "Trend",
+    "add_conditioning",
+    "add_factor",
+    "log_determinant",
+    "share_points",
+]
 
 
 @dataclass(frozen=True, eq=False)

@@ -165,9 +165,7 @@ class ClusterEngine:
         self.ensure_memory_for(problem)
         graph, k = self.graph(), problem.Y.shape[1]
         with failures_explained(problem):
-            factor = add_factor(
-                graph, problem, self.cuts(problem.X.shape[0]), problem.tile_size
-            )
+            factor = add_factor(graph, problem, self.cuts(problem.X.shape[0]), problem.tile_size)
             known = add_conditioning(graph, problem, factor)
             if objective is Objective.LEAVE_ONE_OUT:
                 return differentiate_leave_one_out(graph, k, known)
@@ -196,5 +194,3 @@ class ClusterEngine:
 def _memory_limits(dask_scheduler: Any) -> list[int]:
     """Return the bytes that each worker may use; 0 for those without a limit."""
     return [int(worker.memory_limit or 0) for worker in dask_scheduler.workers.values()]
-
-

@@ -156,7 +156,5 @@ def add_columns(
         total = Sum(factor.model, (factor.rows[i], points, True), panels, shape)
         rank = factor.end_rank + 1 + q * len(cuts) + i
         solve = compute, (shape, Finish.SOLVE, L[i, i])
-        V.append(
-            graph.accumulate(f"whiten_{q}", (i, q), total, solve, ((lambda _, r=rank: r), rank))
-        )
+        V.append(graph.accumulate("whiten", (i, q), total, solve, ((lambda _, r=rank: r), rank)))
     return V

@@ -133,9 +133,7 @@ class BlockGraph:
 
     def scatter(self, block: Any, at: tuple[int, int]) -> Future:
         """Send a block to its owner. Unlike a task's result it is gone if the owner is lost."""
-        future: Future = self._client.scatter(
-            block, workers=[self.grid.owner(*at)], hash=False
-        )
+        future: Future = self._client.scatter(block, workers=[self.grid.owner(*at)], hash=False)
         return future
 
     def accumulate(
@@ -178,7 +176,14 @@ class BlockGraph:
             )
         products = [product for _, product in late]
         return self.add(
-            name, index, function, total.model, start, products, *arguments, at=index,
+            name,
+            index,
+            function,
+            total.model,
+            start,
+            products,
+            *arguments,
+            at=index,
             rank=last_rank,
         )
 
@@ -210,7 +215,8 @@ def _batches(products: Sequence[tuple[int, Product]]) -> list[list[tuple[int, Pr
     all blocks, so that a panel soon has been used by all.
     """
     groups = [
-        list(group) for _, group in groupby(products[:-1], key=lambda product: product[0] // _PANELS)
+        list(group)
+        for _, group in groupby(products[:-1], key=lambda product: product[0] // _PANELS)
     ]
     return [*groups, list(products[-1:])]
 

@@ -104,9 +104,7 @@ def add_gram(
     return S
 
 
-def diagonal_of_inverse(
-    graph: BlockGraph, factor: Factor, weights: Sequence[Future]
-) -> FloatArray:
+def diagonal_of_inverse(graph: BlockGraph, factor: Factor, weights: Sequence[Future]) -> FloatArray:
     """Return diag(P), P = K⁻¹ − UUᵀ: column by column of X, with no block of XᵀX."""
     X, cuts, rank = add_triangular_inverse(graph, factor), factor.cuts, inverse_end_rank(factor)
     diagonals = []
@@ -117,8 +115,15 @@ def diagonal_of_inverse(
         ]
         diagonals.append(
             graph.add(
-                "inverse_diagonal", (i,), _precision, factor.model, cuts.n, squares, weights[i],
-                at=(i, i), rank=rank,
+                "inverse_diagonal",
+                (i,),
+                _precision,
+                factor.model,
+                cuts.n,
+                squares,
+                weights[i],
+                at=(i, i),
+                rank=rank,
             )
         )
     del X

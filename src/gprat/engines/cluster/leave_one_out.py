@@ -22,8 +22,10 @@ from gprat.engines.cluster.blocks import (
     Product,
     compute,
     contract_symmetric,
+    nn,
     nt,
     symmetric,
+    tn,
     triangle,
 )
 from gprat.engines.cluster.conditioning import Conditioning
@@ -55,8 +57,14 @@ def differentiate_leave_one_out(graph: BlockGraph, k: int, known: Conditioning) 
         )
     coefficients = [
         graph.add(
-            "loo_coefficients", (i,), _coefficients, k, S[i, i], known.weights[i],
-            at=(i, i), rank=rank,
+            "loo_coefficients",
+            (i,),
+            _coefficients,
+            k,
+            S[i, i],
+            known.weights[i],
+            at=(i, i),
+            rank=rank,
         )
         for i in range(count)
     ]
@@ -66,8 +74,15 @@ def differentiate_leave_one_out(graph: BlockGraph, k: int, known: Conditioning) 
     ]
     products = _add_symmetric_products(graph, known, S, columns)
     low_rank = graph.add(
-        "loo_low_rank", (), _low_rank, k, coefficients, products, known.weights,
-        at=(0, 0), rank=rank,
+        "loo_low_rank",
+        (),
+        _low_rank,
+        k,
+        coefficients,
+        products,
+        known.weights,
+        at=(0, 0),
+        rank=rank,
     )
     parts = _add_loo_contraction(graph, known, S, low_rank)
     sums = add_sums(graph, known, parts, by_points=False)
@@ -82,7 +97,7 @@ def _add_symmetric_products(
     graph: BlockGraph, known: Conditioning, S: Blocks, columns: Sequence[Future]
 ) -> list[Future]:
     """Add S times a few columns, computed where the blocks of S are."""
-    factor = known.factor
+    factor, model = known.factor, known.factor.model
     count, rank = len(factor.cuts), inverse_end_rank(factor)
     results = []
     for i in range(count):
@@ -91,6 +106,7 @@ def _add_symmetric_products(
                 "loo_product",
                 (i, t),
                 _times,
+                model,
                 S[max(i, t), min(i, t)],
                 columns[t],
                 i < t,
@@ -114,8 +130,7 @@ def _add_loo_contraction(
         for i, part in enumerate(parts)
     ]
     c = [
-        graph.add("loo_c", (i,), _third, weights[i], at=(i, i), rank=rank)
-        for i in range(len(cuts))
+        graph.add("loo_c", (i,), _third, weights[i], at=(i, i), rank=rank) for i in range(len(cuts))
     ]
     blocks: Blocks = {}
     for i in range(len(cuts)):
@@ -176,7 +191,8 @@ def _low_rank(
     """Return A, B, c and the objective."""
     c = np.concatenate([part[0] for part in coefficients])
     columns, all_products, all_weights = (
-        np.vstack(list(blocks)) for blocks in ([part[1] for part in coefficients], products, weights)
+        np.vstack(list(blocks))
+        for blocks in ([part[1] for part in coefficients], products, weights)
     )
     alpha, U = all_weights[:, :k], all_weights[:, k:]
     v = all_products[:, :k] - U @ (U.T @ columns[:, :k])
@@ -201,9 +217,9 @@ def _third(values: Sequence[Any]) -> Any:
     return values[2]
 
 
-def _times(S: FloatArray, columns: FloatArray, is_transposed: bool) -> FloatArray:
-    product: FloatArray = (S.T if is_transposed else S) @ columns
-    return product
+def _times(model: Model, S: FloatArray, columns: FloatArray, is_transposed: bool) -> FloatArray:
+    product = (tn if is_transposed else nn)(1.0, S, columns)
+    return compute(model, None, [product], (S.shape[1 if is_transposed else 0], columns.shape[1]))
 
 
 def _total(terms: Sequence[FloatArray]) -> FloatArray:

@@ -300,9 +300,7 @@ class ClusterPosterior:
 
         def gather(graph: BlockGraph, known: Conditioning) -> float:
             trend, *halves = graph.results([known.trend, *known.half_log_determinants])
-            return log_marginal_likelihood(
-                self.cuts.n, self._problem.Y.shape[1], trend, halves
-            )
+            return log_marginal_likelihood(self.cuts.n, self._problem.Y.shape[1], trend, halves)
 
         return self._run("log marginal likelihood", gather)
 
@@ -326,9 +324,7 @@ class ClusterPosterior:
 
         return self._run(name, gather)
 
-    def _run(
-        self, what: str, function: Callable[..., _Result], *arguments: Any
-    ) -> _Result:
+    def _run(self, what: str, function: Callable[..., _Result], *arguments: Any) -> _Result:
         """Call ``function(graph, conditioning, *arguments)``, and look at what it returns.
 
         A test block among the arguments is made by this call's graph.
@@ -345,9 +341,7 @@ class ClusterPosterior:
                 self._shared.conditioning = None
             raise
         self._shared.has_factor = True
-        numbers = result if isinstance(result, tuple) else (result,)
-        arrays = [part for part in numbers if isinstance(part, np.ndarray | float)]
-        ensure_finite(what, self._problem.X.dtype, *arrays)
+        ensure_finite(what, self._problem.X.dtype, *_numbers(result))
         return result
 
     def _conditioning(self, graph: BlockGraph) -> Conditioning:
@@ -356,9 +350,7 @@ class ClusterPosterior:
             if self._shared.conditioning is None:
                 self._engine.ensure_memory_for(self._problem)
                 known = self._known.blocks(graph) if self._known is not None else None
-                factor = add_factor(
-                    graph, self._problem, self.cuts, self.block_tile_size, known
-                )
+                factor = add_factor(graph, self._problem, self.cuts, self.block_tile_size, known)
                 self._shared.conditioning = add_conditioning(graph, self._problem, factor)
             return self._shared.conditioning
 
@@ -378,6 +370,17 @@ class ClusterPosterior:
         """Return means of all blocks as one array."""
         nothing: FloatArray = np.empty((0, self._problem.Y.shape[1]), self._problem.X.dtype)
         return np.ascontiguousarray(np.vstack([nothing, *blocks]))
+
+
+def _numbers(result: Any) -> Iterator[Any]:
+    """Yield the arrays and floats of a result."""
+    if isinstance(result, np.ndarray | float):
+        yield result
+    elif isinstance(result, list | tuple):
+        for part in result:
+            yield from _numbers(part)
+    elif isinstance(result, dict):
+        yield from _numbers(list(result.values()))
 
 
 def _trend(graph: BlockGraph, known: Conditioning) -> Trend:

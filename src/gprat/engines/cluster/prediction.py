@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,16 @@ from gprat.engines.cluster.layout import Cuts
 if TYPE_CHECKING:
     from distributed import Future
 
-__all__ = ["Known", "TestBlocks", "add_kriging_weights", "add_known", "predict_covariance", "predict_gradient", "predict_mean", "predict_variance"]
+__all__ = [
+    "Known",
+    "TestBlocks",
+    "add_known",
+    "add_kriging_weights",
+    "predict_covariance",
+    "predict_gradient",
+    "predict_mean",
+    "predict_variance",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +109,16 @@ def predict_mean(graph: BlockGraph, known: Conditioning, test: TestBlocks) -> li
     return graph.results(
         [
             graph.add(
-                "mean", (q,), _mean, factor.model, factor.rows, points, known.weights, known.trend,
-                at=(q, q), rank=factor.end_rank,
+                "mean",
+                (q,),
+                _mean,
+                factor.model,
+                factor.rows,
+                points,
+                known.weights,
+                known.trend,
+                at=(q, q),
+                rank=factor.end_rank,
             )
             for q, points in enumerate(test.points)
         ]
@@ -119,8 +136,14 @@ def predict_variance(
         explained = add_known(graph, known, V, points, q)
         results.append(
             graph.add(
-                "variance", (q,), _variance, known.factor.model, points, explained,
-                at=(q, q), rank=rank,
+                "variance",
+                (q,),
+                _variance,
+                known.factor.model,
+                points,
+                explained,
+                at=(q, q),
+                rank=rank,
             )
         )
     return graph.results(results)
@@ -148,9 +171,7 @@ def predict_covariance(
     for q, points in enumerate(test.points):
         Vs.append(add_columns(graph, known.factor, points, q, test.cuts.size(q)))
         facts.append(add_known(graph, known, Vs[q], points, q))
-    wanted = [
-        (p, q) for p in range(count) for q in range(p + 1) if blocks == "all" or p == q
-    ]
+    wanted = [(p, q) for p in range(count) for q in range(p + 1) if blocks == "all" or p == q]
     futures = []
     for p, q in wanted:
         shape = test.cuts.size(p), test.cuts.size(q)
@@ -161,7 +182,10 @@ def predict_covariance(
         last = _covariance, (shape, test.points[p], facts[p], facts[q], p == q)
         futures.append(
             graph.accumulate(
-                "covariance", (p, q), Sum(model, start, panels, shape), last,
+                "covariance",
+                (p, q),
+                Sum(model, start, panels, shape),
+                last,
                 ((lambda _: rank), rank),
             )
         )
@@ -194,22 +218,45 @@ def predict_gradient(
         W = add_kriging_weights(graph, known, V, fact, q, test.cuts.size(q))
         by_variance = [
             graph.add(
-                "variance_gradient", (i, q), _scaled_contraction, model, W[i], factor.rows[i],
-                points, at=(i, q), rank=rank,
+                "variance_gradient",
+                (i, q),
+                _scaled_contraction,
+                model,
+                W[i],
+                factor.rows[i],
+                points,
+                at=(i, q),
+                rank=rank,
             )
             for i in range(len(W))
         ]
         by_mean = [
             graph.add(
-                "mean_gradient", (i, q), _mean_gradient, model, known.weights[i], factor.rows[i],
-                points, at=(i, q), rank=rank,
+                "mean_gradient",
+                (i, q),
+                _mean_gradient,
+                model,
+                known.weights[i],
+                factor.rows[i],
+                points,
+                at=(i, q),
+                rank=rank,
             )
             for i in range(len(W))
         ]
         results.append(
             graph.add(
-                "prediction_gradient", (q,), _gradient, model, points, fact, known.trend,
-                by_mean, by_variance, at=(q, q), rank=rank,
+                "prediction_gradient",
+                (q,),
+                _gradient,
+                model,
+                points,
+                fact,
+                known.trend,
+                by_mean,
+                by_variance,
+                at=(q, q),
+                rank=rank,
             )
         )
     return graph.results(results)
@@ -226,15 +273,20 @@ def add_kriging_weights(
     for i in range(count - 1, -1, -1):
         shape = cuts.size(i), width
         start = graph.add(
-            f"trend_weights_{q}", (i, q), _with_trend, factor.model, V[i], known.whitened[i], fact,
-            at=(i, q), rank=rank,
+            "trend_weights",
+            (i, q),
+            _with_trend,
+            factor.model,
+            V[i],
+            known.whitened[i],
+            fact,
+            at=(i, q),
+            rank=rank,
         )
         panels = [(k, tn(-1.0, L[k, i], W[k])) for k in range(count - 1, i, -1)]
         solve = compute, (shape, Finish.SOLVE_TRANSPOSED, L[i, i])
         total = Sum(factor.model, start, panels, shape)
-        W[i] = graph.accumulate(
-            f"kriging_{q}", (i, q), total, solve, ((lambda _, r=rank: r), rank)
-        )
+        W[i] = graph.accumulate("kriging", (i, q), total, solve, ((lambda _, r=rank: r), rank))
     return W
 
 
@@ -243,7 +295,7 @@ def add_known(
 ) -> Future:
     rank, model = known.factor.end_rank, known.factor.model
     parts = [
-        graph.add("explain", (i, q), _explain, v, z, at=(i, q), rank=rank)
+        graph.add("explain", (i, q), _explain, model, v, z, at=(i, q), rank=rank)
         for i, (v, z) in enumerate(zip(V, known.whitened, strict=True))
     ]
     return graph.add(
@@ -267,13 +319,12 @@ def _mean(
     return mean + points.basis @ trend.beta
 
 
-def _explain(V: FloatArray, whitened: FloatArray) -> _Whitened:
-    return _Whitened(np.einsum("ij,ij->j", V, V, dtype=np.float64), V.T @ whitened)
+def _explain(model: Model, V: FloatArray, whitened: FloatArray) -> _Whitened:
+    projected = compute(model, None, [tn(1.0, V, whitened)], (V.shape[1], whitened.shape[1]))
+    return _Whitened(np.einsum("ij,ij->j", V, V, dtype=np.float64), projected)
 
 
-def _known(
-    model: Model, points: Points, trend: Trend, parts: Sequence[_Whitened]
-) -> Known:
+def _known(model: Model, points: Points, trend: Trend, parts: Sequence[_Whitened]) -> Known:
     k = model.n_outputs
     projected = np.sum([part.projected for part in parts], axis=0)
     squares: Float64Array = np.sum([part.squares for part in parts], axis=0)
@@ -328,16 +379,12 @@ def _covariance(
     return block + rows.G.T @ columns.G, count, worst
 
 
-def _with_trend(
-    model: Model, V: FloatArray, whitened: FloatArray, known: Known
-) -> FloatArray:
+def _with_trend(model: Model, V: FloatArray, whitened: FloatArray, known: Known) -> FloatArray:
     Q = np.asfortranarray(whitened[:, model.n_outputs :])
     return compute(model, V, [nn(1.0, Q, known.G)], V.shape) if model.n_trends else V
 
 
-def _scaled_contraction(
-    model: Model, W: FloatArray, rows: Points, points: Points
-) -> Float64Array:
+def _scaled_contraction(model: Model, W: FloatArray, rows: Points, points: Points) -> Float64Array:
     return -2.0 * _contract_columns(model, W, rows, points)
 
 
@@ -350,9 +397,7 @@ def _contract_columns(
     return by_points
 
 
-def _mean_gradient(
-    model: Model, weights: FloatArray, rows: Points, points: Points
-) -> Float64Array:
+def _mean_gradient(model: Model, weights: FloatArray, rows: Points, points: Points) -> Float64Array:
     """Return derivatives of k(X*, rows)α by the points, shape (m, k, d)."""
     by_output = []
     for alpha in weights.T[: model.n_outputs]:
@@ -375,5 +420,3 @@ def _gradient(
     G = known.G.astype(np.float64)
     basis = 2.0 * solve_triangular(trend.R.astype(np.float64), G).T if G.size else G.T
     return mean, variance, basis
-
-

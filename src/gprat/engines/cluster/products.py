@@ -18,9 +18,7 @@ __all__ = ["multiply_covariance"]
 Products = tuple[Float64Array, Float64Array, Float64Array]
 
 
-def multiply_covariance(
-    graph: BlockGraph, problem: Problem, cuts: Cuts, B: FloatArray
-) -> Products:
+def multiply_covariance(graph: BlockGraph, problem: Problem, cuts: Cuts, B: FloatArray) -> Products:
     """Return KB, |K||B| and diag(K)."""
     model, points = share_points(graph, problem, cuts, problem.tile_size)
     columns = [
@@ -28,8 +26,7 @@ def multiply_covariance(
         for i, part in enumerate(cuts.slices())
     ]
     parts = [
-        graph.add("product", (i,), _multiply, model, rows, points, columns,
-                  at=(i, i), rank=0)
+        graph.add("product", (i,), _multiply, model, rows, points, columns, at=(i, i), rank=0)
         for i, rows in enumerate(points)
     ]
     results: Sequence[Products] = graph.results(parts)
@@ -48,9 +45,9 @@ def _multiply(
     noiseless = Points(rows.X, rows.basis, rows.first, None)
     for points, columns in zip(all_points, all_columns, strict=True):
         B = columns.astype(np.float64)
-        block = compute(
-            model, (noiseless, points, False), [], (len(rows.X), len(points.X))
-        ).astype(np.float64)
+        block = compute(model, (noiseless, points, False), [], (len(rows.X), len(points.X))).astype(
+            np.float64
+        )
         if points.first == rows.first:
             block = np.tril(block) + np.tril(block, -1).T
             assert rows.noise is not None

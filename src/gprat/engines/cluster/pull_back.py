@@ -87,8 +87,17 @@ def pull_back(
     N = graph.add("multipliers", (), _multipliers, known.trend, facts, at=(0, 0), rank=rank)
     rows = [
         graph.add(
-            "pull_back_rows", (i,), _make_rows, factor.model, [w[i] for w in W], known.weights[i],
-            cotangents, known.trend, N, at=(i, 0), rank=rank,
+            "pull_back_rows",
+            (i,),
+            _make_rows,
+            factor.model,
+            [w[i] for w in W],
+            known.weights[i],
+            cotangents,
+            known.trend,
+            N,
+            at=(i, 0),
+            rank=rank,
         )
         for i in range(count)
     ]
@@ -97,20 +106,37 @@ def pull_back(
     cross = _add_cross(graph, known, test, rows, cotangents)
     prior = [
         graph.add(
-            "pull_back_prior", (q,), _contract_prior, factor.model, points, cotangents,
-            part.start, part.stop, at=(q, q), rank=rank,
+            "pull_back_prior",
+            (q,),
+            _contract_prior,
+            factor.model,
+            points,
+            cotangents,
+            part.start,
+            part.stop,
+            at=(q, q),
+            rank=rank,
         )
         for q, (points, part) in enumerate(zip(test.points, test.cuts.slices(), strict=True))
     ]
     training = _add_training(graph, known, rows, by_points) if wanted & _THROUGH_K else []
     sums = graph.add(
-        "pull_back_total", (), _total, training, cross, prior, factor.cuts.slices(),
-        at=(0, 0), rank=rank,
+        "pull_back_total",
+        (),
+        _total,
+        training,
+        cross,
+        prior,
+        factor.cuts.slices(),
+        at=(0, 0),
+        rank=rank,
     )
     outer = graph.all(
         "pull_back_vectors",
-        [graph.add("pull_back_vectors", (i,), _vectors, row, at=(i, 0), rank=rank)
-         for i, row in enumerate(rows)],
+        [
+            graph.add("pull_back_vectors", (i,), _vectors, row, at=(i, 0), rank=rank)
+            for i, row in enumerate(rows)
+        ],
     )
     (parameters, inputs, test_inputs), vectors, N, trend = graph.results(
         [sums, outer, N, known.trend]
@@ -142,9 +168,19 @@ def _add_cross(
     return [
         [
             graph.add(
-                "pull_back_cross", (i, q), _contract_cross, factor.model, row, factor.rows[i],
-                points, known.weights[i], cotangents, part.start, part.stop,
-                at=(i, 0), rank=factor.end_rank,
+                "pull_back_cross",
+                (i, q),
+                _contract_cross,
+                factor.model,
+                row,
+                factor.rows[i],
+                points,
+                known.weights[i],
+                cotangents,
+                part.start,
+                part.stop,
+                at=(i, 0),
+                rank=factor.end_rank,
             )
             for i, row in enumerate(rows)
         ]
@@ -162,8 +198,17 @@ def _add_training(
             i,
             j,
             graph.add(
-                "pull_back_training", (i, j), _contract_training, factor.model, rows[i], rows[j],
-                factor.rows[i], factor.rows[j], by_points, at=(i, j), rank=factor.end_rank,
+                "pull_back_training",
+                (i, j),
+                _contract_training,
+                factor.model,
+                rows[i],
+                rows[j],
+                factor.rows[i],
+                factor.rows[j],
+                by_points,
+                at=(i, j),
+                rank=factor.end_rank,
             ),
         )
         for i in range(len(rows))
@@ -205,9 +250,7 @@ def _make_rows(
         by_basis = by_basis - product @ N.T
     both = [np.asfortranarray(np.hstack(part), dtype=model.dtype) for part in (left, right)]
     by_noise: Float64Array = np.einsum("ij,ij->i", *both, dtype=np.float64)
-    return _Rows(
-        both[0], both[1], by_noise, B.astype(np.float64), by_basis.astype(np.float64)
-    )
+    return _Rows(both[0], both[1], by_noise, B.astype(np.float64), by_basis.astype(np.float64))
 
 
 def _vectors(rows: _Rows) -> tuple[Float64Array, Float64Array, Float64Array]:

@@ -26,8 +26,14 @@ def dense_rows(graph: BlockGraph, factor: Factor) -> Iterator[tuple[int, FloatAr
     cuts, rank = factor.cuts, factor.end_rank
     for i in range(len(cuts)):
         last = graph.add(
-            "dense", (i,), dense, factor.model, factor.blocks[i, i], cuts.size(i),
-            at=(i, i), rank=rank,
+            "dense",
+            (i,),
+            dense,
+            factor.model,
+            factor.blocks[i, i],
+            cuts.size(i),
+            at=(i, i),
+            rank=rank,
         )
         blocks = [factor.blocks[i, j] for j in range(i)]
         yield cuts.begin(i), np.hstack(graph.results([*blocks, last]))
@@ -96,5 +102,3 @@ def _views(tiles: FloatArray, n: int, tile_size: int) -> Iterator[tuple[int, Flo
         count = (end - begin) * end
         yield begin, tiles[offset : offset + count].reshape(end, end - begin).T
         offset += count
-
-
