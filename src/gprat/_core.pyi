@@ -339,8 +339,9 @@ _Contracted: TypeAlias = tuple[_Double, _Double | None, _Double | None, _Double 
 class blocks:  # noqa: N801 - a submodule
     """Blocks of a matrix: dense ones column-major, triangles one-dimensional as tiles.
 
-    `start` is None for zeros, a block of the same kind, or covariances. `finish`: 0 nothing, 1 L⁻¹B,
-    2 L⁻ᵀB, 3 BL⁻ᵀ, 4 LB, 5 LᵀB with the triangle L. `wanted`: 1 parameters, 2 points, or the sum.
+    `start` is None for zeros, a block of the same kind, or covariances. `finish`: 0 nothing,
+    1 L⁻¹B, 2 L⁻ᵀB, 3 BL⁻ᵀ, 4 LB, 5 LᵀB with the triangle L. `wanted`: 1 parameters, 2 points, or
+    the sum.
     """
 
     class CovarianceBlockFloat64:

@@ -59,8 +59,8 @@ def test_automatic_blocks_begin_cache_lines_an_odd_number_apart(n, workers):
 def test_results_do_not_depend_on_blocks(client, block_size):
     X, y = data(1)
     local = GP(X, y, 1.3 * Matern([0.9, 1.4], nu=2.5), noise=0.05, mean="linear")
-    gp = GP(X, y, local.kernel, noise=0.05, mean="linear", engine="cluster", client=client)
-    gp._engine = ClusterEngine(client, block_size)
+    engine = ClusterEngine(client, block_size)
+    gp = GP(X, y, local.kernel, noise=0.05, mean="linear", engine=engine)
     for ours, theirs in zip(
         (
             *gp.log_marginal_likelihood(gp.theta, eval_gradient=True),
@@ -82,8 +82,7 @@ def test_bits_do_not_depend_on_the_number_of_workers(client):
         engine = ClusterEngine(client, 16)
         grid = Grid.of(list(client.nthreads())[:count])
         engine._grid = lambda grid=grid: grid
-        gp = GP(X, y, RBF(0.8), noise=0.1)
-        gp._engine = engine
+        gp = GP(X, y, RBF(0.8), noise=0.1, engine=engine)
         value, gradient = gp.log_marginal_likelihood(gp.theta, eval_gradient=True)
         results.append(np.concatenate([[value], gradient, gp.predict_with_uncertainty(X[:5])[1]]))
     assert np.array_equal(results[0], results[1])
@@ -146,8 +145,12 @@ def test_bad_clients_are_refused(cluster):
         GP(X, y, engine="cluster")
     with pytest.raises(UnsupportedTypeError, match=r"distributed\.Client, got str"):
         GP(X, y, engine="cluster", client="tcp://127.0.0.1:1")
+    with pytest.raises(InvalidInputError, match="block_size"):
+        ClusterEngine(Client(cluster), 0)
     with pytest.raises(InvalidInputError, match="for engine"):
         GP(X, y, client=object())
+    with pytest.raises(UnsupportedTypeError, match=r"a name or an engine, got int"):
+        GP(X, y, engine=3)
     client = Client(cluster)
     gp = GP(X, y, engine="cluster", client=client)
     client.close()

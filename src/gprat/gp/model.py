@@ -25,6 +25,8 @@ from gprat.priors import Distribution
 if TYPE_CHECKING:
     from distributed import Client
 
+    from gprat.engines.cluster import ClusterEngine
+
 __all__ = ["GP"]
 
 
@@ -90,7 +92,7 @@ class GP(Training, Prediction, Updating, Planning, Certifying, Storage):
         The most bytes that a computation of this model may take at a time beyond the data, its
         factor and the results included; None for what is available. What needs more, or more than
         is available, raises `InsufficientMemoryError` before it starts.
-    engine : {"cpu", "cluster"}, default="cpu"
+    engine : {"cpu", "cluster"} or ClusterEngine, default="cpu"
         Where the model computes: on the processors of this machine, or on the workers of a Dask
         cluster, for more points than one machine has memory or time for. Results agree to
         rounding. Files, pickles and copies are models of "cpu".
@@ -149,7 +151,7 @@ class GP(Training, Prediction, Updating, Planning, Certifying, Storage):
         threads: int | None = None,
         dtype: npt.DTypeLike | None = None,
         memory_limit: int | None = None,
-        engine: Literal["cpu", "cluster"] = "cpu",
+        engine: Literal["cpu", "cluster"] | ClusterEngine = "cpu",
         client: Client | None = None,
     ) -> None:
         super().__init__(

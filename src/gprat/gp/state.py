@@ -16,7 +16,7 @@ from gprat._hyperparameters import Hyperparameters
 from gprat._range import ensure_finite
 from gprat._resources import check_memory_limit, check_threads, tile_size_for
 from gprat._validation import Float64Array, FloatArray
-from gprat.engines.base import Objective, Posterior, Problem
+from gprat.engines.base import Engine, Objective, Posterior, Problem
 from gprat.engines.registry import get_engine
 from gprat.exceptions import InvalidInputError
 from gprat.gp.data import Data
@@ -92,7 +92,7 @@ class ModelState:
         threads: int | None,
         dtype: npt.DTypeLike | None,
         memory_limit: int | None = None,
-        engine: str = "cpu",
+        engine: str | Engine = "cpu",
         client: Any = None,
     ) -> None:
         self._engine = get_engine(engine, client)

@@ -124,7 +124,7 @@ def _add_loo_contraction(
 ) -> Blocks:
     factor = known.factor
     cuts, rank = factor.cuts, inverse_end_rank(factor)
-    parts = [part for part in cuts.slices()]
+    parts = cuts.slices()
     weights = [
         graph.add("loo_weights", (i,), _part, low_rank, part.start, part.stop, at=(i, i), rank=rank)
         for i, part in enumerate(parts)

@@ -293,6 +293,7 @@ def add_kriging_weights(
 def add_known(
     graph: BlockGraph, known: Conditioning, V: Sequence[Future], points: Future, q: int
 ) -> Future:
+    """Add what a block V = L⁻¹k(X, X*) says of its points: the future of a `Known`."""
     rank, model = known.factor.end_rank, known.factor.model
     parts = [
         graph.add("explain", (i, q), _explain, model, v, z, at=(i, q), rank=rank)
