@@ -26,7 +26,7 @@ _ON_CLUSTER = {
 def cluster():
     """Three workers with one thread each."""
     with LocalCluster(
-        n_workers=3, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=3, threads_per_worker=1, processes=True, dashboard_address=":0"
     ) as cluster:
         yield cluster
 

@@ -18,7 +18,7 @@ from gprat.kernels import RBF
 def cluster():
     """Workers that nobody else needs."""
     with LocalCluster(
-        n_workers=3, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=3, threads_per_worker=1, processes=True, dashboard_address=":0"
     ) as cluster:
         yield cluster
 

@@ -23,13 +23,14 @@ from gprat.engines.cluster.graph import BlockFailedError, BlockGraph
 from gprat.engines.cluster.inverse import diagonal_of_inverse
 from gprat.engines.cluster.layout import Cuts
 from gprat.engines.cluster.prediction import (
+    Kept,
     TestBlocks,
     predict_covariance,
     predict_gradient,
     predict_mean,
     predict_variance,
 )
-from gprat.engines.cluster.pull_back import pull_back
+from gprat.engines.cluster.pull_back import nothing_pulled_back, pull_back
 from gprat.engines.cluster.storage import dense_rows, tiles_of_rows
 from gprat.engines.core_kernels import explain
 from gprat.exceptions import ClusterError, RankDeficientTrendError
@@ -168,44 +169,29 @@ class ClusterPosterior:
         self, X: FloatArray, basis: FloatArray
     ) -> tuple[FloatArray, FloatArray, Clipping]:
         """Return the mean and the variance at each test point, and how many were clipped."""
-        blocks = self._run("predict variance", predict_variance, self._test(X, basis))
-        means, variances, counts, worst = zip(*blocks, strict=True) if blocks else ([], [], [], [])
-        clipping = self._clipping(sum(counts), max(worst, default=0.0))
-        variance = np.concatenate([np.empty(0, dtype=X.dtype), *variances])
-        return self._stacked(means), variance, clipping
+        return self._variance(X, basis, None)
 
     def predict_covariance(
         self, X: FloatArray, basis: FloatArray
     ) -> tuple[FloatArray, FloatArray, Clipping]:
         """Return the mean and the covariance between all test points, and clippings."""
-        cuts = self._engine.cuts(len(X))
-        means, blocks, count, worst = self._run(
-            "predict covariance", predict_covariance, self._test(X, basis, cuts)
-        )
-        covariance = np.empty((len(X), len(X)), dtype=X.dtype)
-        parts = cuts.slices()
-        for (p, q), block in blocks.items():
-            covariance[parts[p], parts[q]] = block
-            covariance[parts[q], parts[p]] = block.T
-        return self._stacked(means), covariance, self._clipping(count, worst)
+        return self._covariance(X, basis, None)
 
     def predict_joint(
         self, X: FloatArray, basis: FloatArray, group: int, keep: bool = False
     ) -> tuple[FloatArray, FloatArray, Clipping, object | None]:
-        """Return the mean, joint covariances of groups of points, and clippings.
-
-        Nothing is kept: the solves of `pull_back` are few beside moving them.
-        """
+        """Return the mean, joint covariances of groups of points, clippings, and what is kept."""
         m = len(X)
+        kept = Kept(self._engine.cuts(m, group), []) if keep else None
         if group == 1:
-            mean, variance, clipping = self.predict_variance(X, basis)
-            return mean, variance.reshape(m, 1, 1), clipping, None
+            mean, variance, clipping = self._variance(X, basis, kept)
+            return mean, variance.reshape(m, 1, 1), clipping, kept
         if group == m:
-            mean, covariance, clipping = self.predict_covariance(X, basis)
-            return mean, covariance.reshape(1, m, m), clipping, None
+            mean, covariance, clipping = self._covariance(X, basis, kept)
+            return mean, covariance.reshape(1, m, m), clipping, kept
         cuts = self._engine.cuts(m, group)
         means, blocks, count, worst = self._run(
-            "predict joint", predict_covariance, self._test(X, basis, cuts), "diagonal"
+            "predict joint", predict_covariance, self._test(X, basis, cuts), "diagonal", kept
         )
         joint = [
             block[begin : begin + group, begin : begin + group]
@@ -213,7 +199,30 @@ class ClusterPosterior:
             for begin in range(0, len(block), group)
         ]
         covariance = np.array(joint, dtype=X.dtype).reshape(-1, group, group)
-        return self._stacked(means), covariance, self._clipping(count, worst), None
+        return self._stacked(means), covariance, self._clipping(count, worst), kept
+
+    def _variance(
+        self, X: FloatArray, basis: FloatArray, kept: Kept | None
+    ) -> tuple[FloatArray, FloatArray, Clipping]:
+        blocks = self._run("predict variance", predict_variance, self._test(X, basis), kept)
+        means, variances, counts, worst = zip(*blocks, strict=True) if blocks else ([], [], [], [])
+        clipping = self._clipping(sum(counts), max(worst, default=0.0))
+        variance = np.concatenate([np.empty(0, dtype=X.dtype), *variances])
+        return self._stacked(means), variance, clipping
+
+    def _covariance(
+        self, X: FloatArray, basis: FloatArray, kept: Kept | None
+    ) -> tuple[FloatArray, FloatArray, Clipping]:
+        cuts = self._engine.cuts(len(X)) if kept is None else kept.cuts
+        means, blocks, count, worst = self._run(
+            "predict covariance", predict_covariance, self._test(X, basis, cuts), "all", kept
+        )
+        covariance = np.empty((len(X), len(X)), dtype=X.dtype)
+        parts = cuts.slices()
+        for (p, q), block in blocks.items():
+            covariance[parts[p], parts[q]] = block
+            covariance[parts[q], parts[p]] = block.T
+        return self._stacked(means), covariance, self._clipping(count, worst)
 
     def pull_back(
         self,
@@ -227,11 +236,14 @@ class ClusterPosterior:
         """Return the derivatives of a function of the mean and of joint covariances."""
         if wanted & (Derivatives.INPUTS | Derivatives.TEST_INPUTS):
             check_input_derivatives(self._problem)
+        if not len(X):
+            return nothing_pulled_back(self._problem, wanted)
+        assert kept is None or isinstance(kept, Kept), "kept by another engine"
         group = 1 if covariance_cotangent is None else covariance_cotangent.shape[1]
-        test = self._test(X, basis, self._engine.cuts(len(X), group))
-        return self._run(
-            "pull back", pull_back, test, basis, mean_cotangent, covariance_cotangent, wanted
-        )
+        cuts = self._engine.cuts(len(X), group) if kept is None else kept.cuts
+        cotangents = mean_cotangent, covariance_cotangent
+        test = self._test(X, basis, cuts)
+        return self._run("pull back", pull_back, test, cotangents, wanted, kept)
 
     def predict_gradient(
         self, X: FloatArray, basis: FloatArray

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from distributed import Future
 
 __all__ = [
+    "Kept",
     "Known",
     "TestBlocks",
     "add_known",
@@ -103,6 +104,22 @@ class Known:
     squares: Float64Array
 
 
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """V = L⁻¹k(X, X*) on the cluster, for what comes after a prediction.
+
+    Parameters
+    ----------
+    cuts : Cuts
+        Of the test points.
+    columns : list of list of Future
+        Blocks of rows, for each block of points.
+    """
+
+    cuts: Cuts
+    columns: list[list[Future]]
+
+
 def predict_mean(graph: BlockGraph, known: Conditioning, test: TestBlocks) -> list[FloatArray]:
     """Return the means of each block, from covariances that are made and dropped."""
     factor = known.factor
@@ -126,13 +143,18 @@ def predict_mean(graph: BlockGraph, known: Conditioning, test: TestBlocks) -> li
 
 
 def predict_variance(
-    graph: BlockGraph, known: Conditioning, test: TestBlocks
+    graph: BlockGraph, known: Conditioning, test: TestBlocks, kept: Kept | None = None
 ) -> list[tuple[FloatArray, FloatArray, int, float]]:
-    """Return means, variances, how many were clipped and how far, of each block."""
+    """Return means, variances, how many were clipped and how far, of each block.
+
+    Blocks of V are added to what is kept, if anything is.
+    """
     rank = known.factor.end_rank
     results = []
     for q, points in enumerate(test.points):
         V = add_columns(graph, known.factor, points, q, test.cuts.size(q))
+        if kept is not None:
+            kept.columns.append(V)
         explained = add_known(graph, known, V, points, q)
         results.append(
             graph.add(
@@ -150,7 +172,11 @@ def predict_variance(
 
 
 def predict_covariance(
-    graph: BlockGraph, known: Conditioning, test: TestBlocks, blocks: str = "all"
+    graph: BlockGraph,
+    known: Conditioning,
+    test: TestBlocks,
+    blocks: str = "all",
+    kept: Kept | None = None,
 ) -> tuple[list[FloatArray], dict[tuple[int, int], FloatArray], int, float]:
     """Return means of each block, covariances of pairs of blocks, and clippings.
 
@@ -164,6 +190,8 @@ def predict_covariance(
         The points.
     blocks : {"all", "diagonal"}
         Whether covariances between different blocks are wanted: those with p ≥ q.
+    kept : Kept or None, default=None
+        What blocks of V are added to.
     """
     count, model = len(test.cuts), known.factor.model
     rank = known.factor.end_rank + 1 + count * len(known.factor.cuts)
@@ -189,6 +217,8 @@ def predict_covariance(
                 ((lambda _: rank), rank),
             )
         )
+    if kept is not None:
+        kept.columns.extend(Vs)
     del Vs
     means = [
         graph.add("mean", (q,), _mean_of, fact, at=(q, q), rank=rank)

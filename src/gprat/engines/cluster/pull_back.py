@@ -15,7 +15,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from gprat._validation import Float64Array, FloatArray
-from gprat.engines.base import Derivatives, PosteriorAdjoint
+from gprat.engines.base import Derivatives, PosteriorAdjoint, Problem
 from gprat.engines.cluster.blocks import (
     Contracted,
     Covariances,
@@ -31,13 +31,13 @@ from gprat.engines.cluster.blocks import (
 from gprat.engines.cluster.conditioning import Conditioning, Trend
 from gprat.engines.cluster.factor import add_columns
 from gprat.engines.cluster.graph import BlockGraph
-from gprat.engines.cluster.prediction import Known, TestBlocks, add_known, add_kriging_weights
+from gprat.engines.cluster.prediction import Kept, Known, TestBlocks, add_known, add_kriging_weights
 from gprat.kernels import Program
 
 if TYPE_CHECKING:
     from distributed import Future
 
-__all__ = ["pull_back"]
+__all__ = ["nothing_pulled_back", "pull_back"]
 
 _THROUGH_K = Derivatives.PARAMETERS | Derivatives.NOISE | Derivatives.INPUTS
 
@@ -69,19 +69,18 @@ def pull_back(
     graph: BlockGraph,
     known: Conditioning,
     test: TestBlocks,
-    basis: FloatArray,
-    mean_cotangent: FloatArray,
-    covariance_cotangent: FloatArray | None,
+    given: tuple[FloatArray, FloatArray | None],
     wanted: Derivatives,
+    kept: Kept | None,
 ) -> PosteriorAdjoint:
     """Return the derivatives; see `gprat.engines.base.Posterior`."""
     factor, rank = known.factor, known.factor.end_rank
-    count = len(factor.cuts)
-    cotangents = graph.share("cotangents", (), (mean_cotangent, covariance_cotangent))
+    count, (mean_cotangent, covariance_cotangent) = len(factor.cuts), given
+    cotangents = graph.share("cotangents", (), given)
     W, facts = [], []
     for q, points in enumerate(test.points):
         width = test.cuts.size(q)
-        V = add_columns(graph, factor, points, q, width)
+        V = kept.columns[q] if kept else add_columns(graph, factor, points, q, width)
         facts.append(add_known(graph, known, V, points, q))
         W.append(add_kriging_weights(graph, known, V, facts[q], q, width))
     N = graph.add("multipliers", (), _multipliers, known.trend, facts, at=(0, 0), rank=rank)
@@ -153,6 +152,24 @@ def pull_back(
         by_basis if by_points else None,
         test_inputs if Derivatives.TEST_INPUTS in wanted else None,
         test_basis if Derivatives.TEST_INPUTS in wanted else None,
+    )
+
+
+def nothing_pulled_back(problem: Problem, wanted: Derivatives) -> PosteriorAdjoint:
+    """Return the derivatives of a function of no predictions: zeros."""
+    (n, d), k, q = problem.X.shape, problem.Y.shape[1], problem.basis.shape[1]
+
+    def zeros(what: Derivatives, *shape: int) -> Float64Array | None:
+        return np.zeros(shape) if what in wanted else None
+
+    return PosteriorAdjoint(
+        zeros(Derivatives.PARAMETERS, problem.program.n_parameters),
+        zeros(Derivatives.NOISE, n),
+        zeros(Derivatives.TARGETS, n, k),
+        zeros(Derivatives.INPUTS, n, d),
+        zeros(Derivatives.INPUTS, n, q),
+        zeros(Derivatives.TEST_INPUTS, 0, d),
+        zeros(Derivatives.TEST_INPUTS, 0, q),
     )
 
 
