@@ -1,5 +1,6 @@
 """What the engine on a cluster promises beyond the contract."""
 
+import gc
 import time
 
 import numpy as np
@@ -127,17 +128,24 @@ def test_indefinite_matrices_are_explained_and_the_model_goes_on(client):
     assert np.isfinite(gp.log_marginal_likelihood())
 
 
+def tasks_of(client):
+    gc.collect()  # errors of other tests may hold models
+    return set(client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.tasks)))
+
+
 def test_nothing_is_left_on_the_cluster(client):
     X, y = data(5)
+    before = tasks_of(client)
     gp = GP(X, y, engine="cluster", client=client)
     gp.predict(X[:3])
     gp.log_marginal_likelihood(gp.theta, eval_gradient=True)
+    assert tasks_of(client) - before
     del gp
     for _ in range(100):
-        if not client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)):
+        if not (left := tasks_of(client) - before):
             return
         time.sleep(0.1)
-    raise AssertionError(client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.tasks)))
+    raise AssertionError(left)
 
 
 def test_bad_clients_are_refused(cluster):

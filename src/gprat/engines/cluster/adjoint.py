@@ -17,6 +17,7 @@ from gprat.engines.cluster.blocks import (
     Product,
     contract_symmetric,
     nt,
+    total_of,
 )
 from gprat.engines.cluster.conditioning import Conditioning, Trend
 from gprat.engines.cluster.factor import Blocks
@@ -24,7 +25,7 @@ from gprat.engines.cluster.graph import BlockGraph
 from gprat.engines.cluster.inverse import add_gram, add_triangular_inverse, inverse_end_rank
 
 if TYPE_CHECKING:
-    from distributed import Future
+    from gprat.engines.cluster.futures import Future
 
 __all__ = [
     "add_sums",
@@ -116,7 +117,7 @@ def _sum_row(left: Sequence[Contracted], below: Sequence[Contracted]) -> Contrac
     points = None
     if left[-1][2] is not None:
         by_points = [part[2] for part in left] + [part[3] for part in below]
-        points = np.sum(by_points, axis=0)
+        points = total_of(by_points)
     return parameters, left[-1][1], points, None
 
 

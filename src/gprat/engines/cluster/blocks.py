@@ -7,6 +7,7 @@ worker is lost.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 from typing import Any, TypeAlias
@@ -40,6 +41,7 @@ __all__ = [
     "nt",
     "symmetric",
     "tn",
+    "total_of",
     "triangle",
 ]
 
@@ -322,6 +324,12 @@ def contract_groups(
         by_points.append(result[2])
     found = [part for part in by_points if part is not None]
     return parameters, np.vstack(found) if found else None
+
+
+def total_of(parts: Sequence[Float64Array | None]) -> Float64Array:
+    """Return the sum of those parts that are there, of which there is one at least."""
+    total: Float64Array = np.sum([part for part in parts if part is not None], axis=0)
+    return total
 
 
 def identity(model: Model, size: int) -> FloatArray:

@@ -17,9 +17,8 @@ from gprat.engines.cluster.graph import BlockGraph
 from gprat.engines.cluster.layout import Cuts
 
 if TYPE_CHECKING:
-    from distributed import Future
-
     from gprat.engines.base import Problem
+    from gprat.engines.cluster.futures import Future
 
 __all__ = [
     "Conditioning",

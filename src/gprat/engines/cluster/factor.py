@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gprat.engines.cluster.blocks import Finish, add_and_finish, compute, factorise, nn, nt, tn
-from gprat.engines.cluster.graph import BlockGraph, Sum
+from gprat.engines.cluster.graph import BlockGraph, Sum, always
 from gprat.engines.cluster.layout import Cuts
 
 if TYPE_CHECKING:
-    from distributed import Future
+    from gprat.engines.cluster.futures import Future
 
 __all__ = ["Blocks", "Factor", "add_cholesky", "add_columns", "add_vectors"]
 
@@ -76,7 +76,7 @@ def add_cholesky(
             if (i, j) in blocks:
                 continue
             panels = [(k, nt(-1.0, blocks[i, k], blocks[j, k])) for k in range(j)]
-            ranks = (lambda _, j=j: 4 * j + 2), 4 * j + (i > j)
+            ranks = always(4 * j + 2), 4 * j + (i > j)
             start = (rows[i], rows[j], False)
             if i == j:
                 total = Sum(model, start, panels, cuts.size(j))
@@ -156,5 +156,5 @@ def add_columns(
         total = Sum(factor.model, (factor.rows[i], points, True), panels, shape)
         rank = factor.end_rank + 1 + q * len(cuts) + i
         solve = compute, (shape, Finish.SOLVE, L[i, i])
-        V.append(graph.accumulate("whiten", (i, q), total, solve, ((lambda _, r=rank: r), rank)))
+        V.append(graph.accumulate("whiten", (i, q), total, solve, (always(rank), rank)))
     return V

@@ -16,9 +16,11 @@ from gprat.engines.cluster.layout import Grid
 from gprat.exceptions import ClusterError
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client
 
-__all__ = ["BlockFailedError", "BlockGraph", "Sum"]
+    from gprat.engines.cluster.futures import Future
+
+__all__ = ["BlockFailedError", "BlockGraph", "Sum", "always"]
 
 # Panels that one task adds to a block: it makes a copy of the block, which by so many products is
 # little beside them.
@@ -202,6 +204,11 @@ class BlockGraph:
         if (failure := failure_among(values)) is not None:
             raise BlockFailedError(failure)
         return values
+
+
+def always(rank: int) -> Callable[[int], int]:
+    """Return the rank of updates that does not depend on their panel."""
+    return lambda _: rank
 
 
 def _returned(value: Any) -> Any:

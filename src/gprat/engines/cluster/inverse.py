@@ -17,7 +17,7 @@ from gprat.engines.cluster.factor import Blocks, Factor
 from gprat.engines.cluster.graph import BlockGraph, Sum
 
 if TYPE_CHECKING:
-    from distributed import Future
+    from gprat.engines.cluster.futures import Future
 
 __all__ = ["add_gram", "add_triangular_inverse", "diagonal_of_inverse", "inverse_end_rank"]
 

@@ -30,11 +30,11 @@ from gprat.engines.cluster.blocks import (
 )
 from gprat.engines.cluster.conditioning import Conditioning
 from gprat.engines.cluster.factor import Blocks
-from gprat.engines.cluster.graph import BlockGraph, Sum
+from gprat.engines.cluster.graph import BlockGraph, Sum, always
 from gprat.engines.cluster.inverse import add_gram, add_triangular_inverse, inverse_end_rank
 
 if TYPE_CHECKING:
-    from distributed import Future
+    from gprat.engines.cluster.futures import Future
 
 __all__ = ["differentiate_leave_one_out"]
 
@@ -143,7 +143,7 @@ def _add_loo_contraction(
                 (i, j),
                 Sum(factor.model, None, panels, shape),
                 (_contract_leave_one_out, further),
-                ((lambda _: rank), rank),
+                (always(rank), rank),
             )
     return blocks
 

@@ -25,11 +25,11 @@ from gprat.engines.cluster.blocks import (
 )
 from gprat.engines.cluster.conditioning import Conditioning, Trend
 from gprat.engines.cluster.factor import add_columns
-from gprat.engines.cluster.graph import BlockGraph, Sum
+from gprat.engines.cluster.graph import BlockGraph, Sum, always
 from gprat.engines.cluster.layout import Cuts
 
 if TYPE_CHECKING:
-    from distributed import Future
+    from gprat.engines.cluster.futures import Future
 
 __all__ = [
     "Kept",
@@ -214,7 +214,7 @@ def predict_covariance(
                 (p, q),
                 Sum(model, start, panels, shape),
                 last,
-                ((lambda _: rank), rank),
+                (always(rank), rank),
             )
         )
     if kept is not None:
@@ -316,7 +316,7 @@ def add_kriging_weights(
         panels = [(k, tn(-1.0, L[k, i], W[k])) for k in range(count - 1, i, -1)]
         solve = compute, (shape, Finish.SOLVE_TRANSPOSED, L[i, i])
         total = Sum(factor.model, start, panels, shape)
-        W[i] = graph.accumulate("kriging", (i, q), total, solve, ((lambda _, r=rank: r), rank))
+        W[i] = graph.accumulate("kriging", (i, q), total, solve, (always(rank), rank))
     return W
 
 

@@ -27,6 +27,7 @@ from gprat.engines.cluster.blocks import (
     contract_groups,
     contract_symmetric,
     nt,
+    total_of,
 )
 from gprat.engines.cluster.conditioning import Conditioning, Trend
 from gprat.engines.cluster.factor import add_columns
@@ -35,7 +36,7 @@ from gprat.engines.cluster.prediction import Kept, Known, TestBlocks, add_known,
 from gprat.kernels import Program
 
 if TYPE_CHECKING:
-    from distributed import Future
+    from gprat.engines.cluster.futures import Future
 
 __all__ = ["nothing_pulled_back", "pull_back"]
 
@@ -336,14 +337,14 @@ def _total(
         parameters = parameters + part[0]
     if cross[0][0][2] is None:
         return parameters, None, None
-    rows = [np.sum([column[i][2] for column in cross], axis=0) for i in range(len(parts))]
+    rows = [total_of([column[i][2] for column in cross]) for i in range(len(parts))]
     for i, j, (_, _, by_rows, by_columns) in training:
         if by_rows is not None:
             rows[i] = rows[i] + by_rows
         if by_columns is not None:
             rows[j] = rows[j] + by_columns
     points = [
-        np.sum([part[3] for part in column], axis=0) + (0.0 if of_prior[1] is None else of_prior[1])
+        total_of([part[3] for part in column]) + (0.0 if of_prior[1] is None else of_prior[1])
         for column, of_prior in zip(cross, prior, strict=True)
     ]
     return parameters, np.vstack(rows), np.vstack(points)
