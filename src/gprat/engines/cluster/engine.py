@@ -46,7 +46,7 @@ class ClusterEngine:
     client : distributed.Client
         Connected to a cluster whose workers have this version of gprat.
     block_size : int or None, default=None
-        Rows of a block; None: about eight blocks a side for each row of workers, of 256 to 4096
+        Rows of a block; None: about four blocks a side for each row of workers, of 256 to 4096
         rows.
 
     Raises

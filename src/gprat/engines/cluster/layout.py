@@ -10,7 +10,7 @@ import numpy as np
 __all__ = ["Cuts", "Grid", "auto_block_size"]
 
 # Blocks a side for each row or column of workers: so many that all have work until near the end.
-_BLOCKS_PER_WORKER = 8
+_BLOCKS_PER_WORKER = 4
 # Smaller blocks spend more time on their way than in products; larger ones wait for each other.
 _SMALLEST, _LARGEST = 256, 4096
 
