@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := build/native
 
-.PHONY: demo test check native-test python-test docs bench format clean \
+.PHONY: demo test check native-test python-test test-torch docs bench format clean \
   stress sanitize sanitize-thread sanitize-address sanitize-undefined sanitize-python \
-  faults-memory fuzz interrupts kills soak fuzz-loaders accuracy
+  faults-memory fuzz interrupts kills soak fuzz-loaders accuracy \
+  coverage minimum-versions newest-versions sdist-check
 
 ## Train on real measurements, forecast them, draw the pictures.
 demo: $(VENV)/demo
@@ -24,6 +25,13 @@ check: $(VENV)/test
 
 python-test: $(VENV)/test
 	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest tests/with_jax src/gprat/jax
+
+## What needs PyTorch, which is too heavy a download for everyone who runs the tests.
+test-torch: $(VENV)/torch
+	$(BIN)/python -m pytest tests/pytorch tests/for_botorch src/gprat/torch src/gprat/botorch \
+	  'tests/test_documents.py::test_examples_of_the_documentation_run[torch]' \
+	  'tests/test_documents.py::test_examples_of_the_documentation_run[botorch]'
 
 native-test: $(VENV)/test
 	$(BIN)/cmake -G Ninja -S . -B $(NATIVE) -DCMAKE_BUILD_TYPE=Release \
@@ -85,6 +93,18 @@ faults-memory: $(VENV)/test
 accuracy: $(VENV)/test
 	$(BIN)/python -m campaigns.accuracy
 
+## Which lines of Python and of C++ the tests run; pages in build/coverage.
+coverage: $(VENV)/test
+	$(BIN)/python -m campaigns.coverage
+
+## The tests with the oldest dependencies that pyproject.toml allows, and with the newest.
+minimum-versions newest-versions: %-versions: $(VENV)/test
+	$(BIN)/python -m campaigns.versions $*
+
+## The source distribution: reproducible, complete, and works where nothing is installed.
+sdist-check: $(VENV)/test
+	$(BIN)/python -m campaigns.sdist
+
 format: $(VENV)/test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -115,6 +135,10 @@ $(VENV)/demo: $(VENV)/gprat
 
 $(VENV)/test: $(VENV)/gprat
 	$(BIN)/python -m pip install --quiet --group test
+	touch $@
+
+$(VENV)/torch: $(VENV)/test
+	$(BIN)/python -m pip install --quiet --group torch
 	touch $@
 
 $(VENV)/docs: $(VENV)/gprat

@@ -50,7 +50,7 @@ def run(
     """
     settings = {
         "TSAN_OPTIONS": f"suppressions={_SUPPRESSIONS} halt_on_error=1",
-        "ASAN_OPTIONS": "detect_leaks=1",
+        "ASAN_OPTIONS": "detect_leaks=1 detect_stack_use_after_return=1",
         "UBSAN_OPTIONS": "print_stacktrace=1",
         **os.environ,
         **(environment or {}),

@@ -74,18 +74,23 @@ def soak(figures: Figures) -> str:
 
 def stress(figures: Figures) -> str:
     """Return what was counted."""
-    counted = {name: value for name, value in figures.items() if isinstance(value, int)}
+    counted = {
+        name: value
+        for name, value in figures.items()
+        if isinstance(value, int) and name not in ("seed", "rounds")
+    }
     return ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in counted.items())
 
 
 def sanitizers(figures: Figures) -> str:
     """Return how much ran under each, without a finding: a finding ends the campaign."""
-    runs = {name: run for name, run in figures.items() if isinstance(run, dict) and "tests" in run}
-    return "; ".join(
-        f"{name}: {run['tests']} test programs, {run.get('stress', {}).get('graphs', 0):,} random "
-        "graphs"
-        for name, run in runs.items()
-    )
+    native = [
+        f"{name}: {run['tests']} test programs, {run['stress']['graphs']:,} random graphs"
+        for name, run in figures.items()
+        if isinstance(run, dict) and "stress" in run
+    ]
+    python = figures.get("python")
+    return "; ".join([*native, *([f"Python: {python['passed']:,} tests"] if python else [])])
 
 
 def allocations(figures: Figures) -> str:
@@ -94,6 +99,24 @@ def allocations(figures: Figures) -> str:
     return (
         f"{sum(run['faults'] for run in native):,} failures in C++, "
         f"{sum(run['leaked'] for run in native)} leaks; {figures['python']['faults']:,} from Python"
+    )
+
+
+def coverage(figures: Figures) -> str:
+    """Return the share of lines of each language."""
+    return "; ".join(
+        f"{figures[key]['per_cent']} % of {figures[key]['lines']:,} lines of {name}, with "
+        f"{figures[key]['excluded']} left out"
+        for key, name in (("python", "Python"), ("c++", "C++"))
+    )
+
+
+def versions(figures: Figures) -> str:
+    """Return how many tests passed, and with which versions."""
+    with_these = ", ".join(f"{name} {version}" for name, version in figures["tested_with"].items())
+    return (
+        f"{figures['tests_passed']:,} tests passed, {figures['tests_failed']} failed, with "
+        f"Python {figures['versions']['python']}, {with_these}"
     )
 
 
@@ -159,8 +182,9 @@ CAMPAIGNS = (
     Campaign(
         "sanitize",
         "make sanitize",
-        "The same under ThreadSanitizer, AddressSanitizer with leaks, and "
-        "UndefinedBehaviorSanitizer, each of which must find planted mistakes first.",
+        "The same under ThreadSanitizer, AddressSanitizer (with leaks, and with what lay on the "
+        "stack of functions that have returned), and UndefinedBehaviorSanitizer, each of which "
+        "must find planted mistakes first.",
         sanitizers,
     ),
     Campaign(
@@ -169,6 +193,38 @@ CAMPAIGNS = (
         "Every allocation of every operation fails once: a clear error, nothing leaked, and the "
         "same model answers.",
         allocations,
+    ),
+    Campaign(
+        "coverage",
+        "make coverage",
+        "The tests run the lines: of Python, also in processes that they start, and of C++, "
+        "counted in an extension that was compiled for it. Lines are left out one by one, where a "
+        "comment says why no test can reach them.",
+        coverage,
+    ),
+    Campaign(
+        "versions_minimum",
+        "make minimum-versions",
+        "The lower bounds of `pyproject.toml` are true: with the oldest version of everything, "
+        "build tools too, the tests of Python pass.",
+        versions,
+    ),
+    Campaign(
+        "versions_newest",
+        "make newest-versions",
+        "They pass with the newest versions that there are.",
+        versions,
+    ),
+    Campaign(
+        "sdist",
+        "make sdist-check",
+        "Built twice from clean clones, the source distribution is the same file; it has what is "
+        "under version control and nothing else; pip installs it where nothing is, and it works.",
+        lambda f: (
+            f"{f['file']}: {'the same' if f['reproducible'] else 'not the same'} bytes; "
+            f"{len(f['missing'])} files missing, {len(f['surplus'])} too many; tests of what was "
+            f"installed {'passed' if f['tests_of_the_installed_passed'] else 'failed'}"
+        ),
     ),
 )
 

@@ -1,12 +1,23 @@
-"""pytest, with an extension that was built with sanitizers in place of the installed one."""
+"""pytest, with an extension that was built with sanitizers in place of the installed one.
+
+Prints last, as JSON, how many tests passed.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import sys
 
 import pytest
+
+
+class _Counter:
+    passed = 0
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.passed += report.when == "call" and report.passed
 
 
 def main() -> int:
@@ -18,7 +29,10 @@ def main() -> int:
     module = importlib.util.module_from_spec(specification)
     sys.modules["gprat._core"] = module
     specification.loader.exec_module(module)
-    return int(pytest.main(sys.argv[1:]))
+    counter = _Counter()
+    status = int(pytest.main(sys.argv[1:], plugins=[counter]))
+    print(json.dumps({"passed": counter.passed}))
+    return status
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ target_include_directories(gprat INTERFACE
   $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 target_compile_features(gprat INTERFACE cxx_std_20)
 target_link_libraries(gprat PRIVATE $<BUILD_INTERFACE:TBB::tbb> $<BUILD_INTERFACE:OpenBLAS::OpenBLAS>)
+harden(gprat)
 set_target_properties(gprat PROPERTIES
   VERSION ${PROJECT_VERSION}
   SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})

@@ -2,6 +2,8 @@
 
 from importlib import import_module
 
+from sphinx.ext.autodoc.mock import mock
+
 import gprat
 from gprat.kernels import Kernel
 
@@ -55,6 +57,8 @@ copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
 autodoc_typehints = "none"
+# Docstrings can be read without what is too heavy a download for these pages.
+autodoc_mock_imports = ["torch", "botorch", "gpytorch", "linear_operator"]
 autodoc_member_order = "groupwise"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
@@ -63,10 +67,14 @@ numpydoc_xref_param_type = False
 # Modules whose classes have pages.
 CLASSES_OF = (
     "gprat",
+    "gprat.batch",
+    "gprat.botorch",
     "gprat.calibration",
     "gprat.diagnostics",
+    "gprat.differentiation",
     "gprat.exceptions",
     "gprat.gp",
+    "gprat.jax",
     "gprat.kernels",
     "gprat.means",
     "gprat.optimize.base",
@@ -74,6 +82,7 @@ CLASSES_OF = (
     "gprat.planning",
     "gprat.runtime",
     "gprat.simulation",
+    "gprat.torch",
     "gprat.tracing",
 )
 
@@ -101,14 +110,15 @@ def members_of(cls: type) -> dict[str, list[str]]:
 
 
 autosummary_generate = True
-autosummary_context = {
-    "members_of": {
-        f"{module}.{name}": members_of(value)
-        for module in CLASSES_OF
-        for name, value in vars(import_module(module)).items()
-        if isinstance(value, type) and value.__module__.startswith("gprat")
-    },
-}
+with mock(autodoc_mock_imports):
+    autosummary_context = {
+        "members_of": {
+            f"{module}.{name}": members_of(value)
+            for module in CLASSES_OF
+            for name, value in vars(import_module(module)).items()
+            if isinstance(value, type) and value.__module__.startswith("gprat")
+        },
+    }
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples/gallery",

@@ -294,3 +294,26 @@ for threads in (1, 2):
     gprat.runtime.stop()
 """
     assert run(NESTED + code) == ["True", "True"]
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs Linux's /proc")
+def test_fewer_threads_than_wanted_are_an_error():
+    """A limit on addresses stands for any: each thread has a stack of some MiB."""
+    code = """
+import resource
+gprat.runtime.stop()
+pages = int(open("/proc/self/statm").read().split()[0])
+limit = pages * resource.getpagesize() + 2**28
+resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+gprat.runtime.start(5000)
+for _ in range(2):
+    try:
+        gprat.GP(X, X[:, 0], tile_size=128).log_marginal_likelihood()
+        print("no error")
+    except gprat.exceptions.TooFewThreadsError as error:
+        print("5000" in str(error) and "start(threads=" in str(error))
+gprat.runtime.start(2)
+print(gprat.GP(X, X[:, 0], tile_size=128).log_marginal_likelihood() == value)
+resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
+"""
+    assert run(code) == ["True"] * 3

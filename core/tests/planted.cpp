@@ -1,4 +1,4 @@
-// One mistake of a kind, for a sanitizer to find: planted race|overflow|leak|undefined
+// One mistake of a kind, for a sanitizer to find: planted race|overflow|leak|stale|undefined
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -43,6 +43,23 @@ int leak() {
     return forgotten == nullptr ? 0 : 1;
 }
 
+/// A task reads what lay on the stack of a function that has returned.
+int* volatile place = nullptr;
+
+__attribute__((noinline)) void note_place(int value) {
+    int local = value;
+    place = &local;
+}
+
+int stale() {
+    int read = 0;
+    note_place(7);
+    tasks::TaskGraph graph;
+    graph.add({"stale"}, 0, {}, {}, [&read] { read = *place; });
+    graph.run();
+    return read;
+}
+
 int undefined(int most) {
     return most + 1;
 }
@@ -57,6 +74,7 @@ int main(int count, char** values) {
     volatile int hidden = 4;  // from the compiler, which would warn
     if (kind == "overflow") result = overflow(hidden);
     if (kind == "leak") result = leak();
+    if (kind == "stale") result = stale();
     hidden = std::numeric_limits<int>::max();
     if (kind == "undefined") result = undefined(hidden);
     tasks::Runtime::instance().stop();

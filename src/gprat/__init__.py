@@ -3,6 +3,7 @@
 from importlib.metadata import version
 
 from gprat import datasets, diagnostics, exceptions, kernels, means, plotting, runtime, simulation
+from gprat.batch import GPBatch
 from gprat.calibration import tune
 from gprat.diagnostics import diagnose
 from gprat.estimator import GaussianProcessRegressor
@@ -15,6 +16,7 @@ from gprat.tracing import trace
 
 __all__ = [
     "GP",
+    "GPBatch",
     "GaussianProcessRegressor",
     "__version__",
     "datasets",

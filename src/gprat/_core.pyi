@@ -39,6 +39,9 @@ class NotPositiveDefinite(ArithmeticError):  # noqa: N818
 class RankDeficient(ArithmeticError):  # noqa: N818
     """Raised with args (column: int,)."""
 
+class TooFewThreads(RuntimeError):  # noqa: N818
+    """Raised with args (wanted: int, given: int)."""
+
 class Program:
     def __init__(
         self, instructions: Sequence[_Instruction], n_parameters: int, n_features: int
@@ -127,6 +130,30 @@ class PosteriorFloat64:
     def trend(self, threads: int = 0) -> tuple[_Double, _Double]: ...
     def log_determinant(self, threads: int = 0) -> float: ...
     def log_marginal_likelihood(self, threads: int = 0) -> float: ...
+
+class BatchFloat64:
+    def __init__(
+        self,
+        program: Program,
+        is_free: npt.NDArray[np.uint8],
+        X: _Double,
+        y: _Double,
+        basis: _Double,
+        offsets: _Index,
+    ) -> None: ...
+    # values, by parameters, by noise, failures
+    def evaluate(
+        self, members: _Index, parameters: _Double, noise: _Double, gradient: bool, threads: int
+    ) -> tuple[_Double, _Double | None, _Double | None, _Index]: ...
+    def condition(
+        self, members: _Index, parameters: _Double, noise: _Double, threads: int
+    ) -> BatchPosteriorFloat64: ...
+
+class BatchPosteriorFloat64:
+    # mean, spread, clipped, the worst of these, failures
+    def predict(
+        self, what: int, Xs: _Double, basis: _Double, offsets: _Index, threads: int
+    ) -> tuple[_Double, _Double, _Index, _Double, _Index]: ...
 
 def differentiate_float64(
     problem: ProblemFloat64, objective: int, inputs: bool, threads: int
@@ -224,6 +251,30 @@ class PosteriorFloat32:
     def trend(self, threads: int = 0) -> tuple[_Single, _Single]: ...
     def log_determinant(self, threads: int = 0) -> float: ...
     def log_marginal_likelihood(self, threads: int = 0) -> float: ...
+
+class BatchFloat32:
+    def __init__(
+        self,
+        program: Program,
+        is_free: npt.NDArray[np.uint8],
+        X: _Single,
+        y: _Single,
+        basis: _Single,
+        offsets: _Index,
+    ) -> None: ...
+    # values, by parameters, by noise, failures
+    def evaluate(
+        self, members: _Index, parameters: _Double, noise: _Double, gradient: bool, threads: int
+    ) -> tuple[_Double, _Double | None, _Double | None, _Index]: ...
+    def condition(
+        self, members: _Index, parameters: _Double, noise: _Double, threads: int
+    ) -> BatchPosteriorFloat32: ...
+
+class BatchPosteriorFloat32:
+    # mean, spread, clipped, the worst of these, failures
+    def predict(
+        self, what: int, Xs: _Single, basis: _Single, offsets: _Index, threads: int
+    ) -> tuple[_Single, _Single, _Index, _Double, _Index]: ...
 
 def differentiate_float32(
     problem: ProblemFloat32, objective: int, inputs: bool, threads: int

@@ -200,6 +200,8 @@ class Work:
         doubles = n * (1 + k + self.d + q) + m * (self.d + 3 * q)
         trend = m * (2 * k + 3 * q) + n * q if q else 0
         own = self.threads * max(tile, min(block, m)) ** 2
+        if self.operation is not Operation.PULL_BACK_MEAN:
+            own += m * min(self.group, m)  # cotangents, made symmetric
         if self.operation is Operation.PULL_BACK_IN_BLOCKS:
             # A group that is wider than a block needs all of its columns.
             in_memory = min(m, self._slots() * block)

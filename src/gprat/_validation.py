@@ -438,13 +438,23 @@ def _objects_to_numbers(array: npt.NDArray[Any], name: str) -> npt.NDArray[np.fl
     return numbers
 
 
+def as_numbers(values: Any, name: str, dtype: np.dtype[Any]) -> FloatArray:
+    """Return real numbers of any shape, C-contiguous and of `dtype`; NaN and infinity may pass."""
+    return _as_contiguous(_as_numbers(values, name), dtype)
+
+
+def _as_contiguous(array: npt.NDArray[Any], dtype: np.dtype[Any]) -> FloatArray:
+    """Return `array` C-contiguous, aligned and of `dtype`."""
+    flags = array.flags
+    if array.dtype == dtype and flags.c_contiguous and flags.aligned:
+        return array
+    with np.errstate(over="ignore"):
+        return np.require(array, dtype=dtype, requirements=["C", "A"])
+
+
 def _as_finite(array: npt.NDArray[Any], name: str, dtype: np.dtype[Any]) -> FloatArray:
     """Return `array` C-contiguous, aligned and of `dtype`; refuse NaN and infinity."""
-    flags = array.flags
-    converted = array
-    if array.dtype != dtype or not (flags.c_contiguous and flags.aligned):
-        with np.errstate(over="ignore"):
-            converted = np.require(array, dtype=dtype, requirements=["C", "A"])
+    converted = _as_contiguous(array, dtype)
     if not has_finite_sum(converted):
         _refuse_nonfinite(array, converted, name)
     return converted

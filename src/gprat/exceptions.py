@@ -28,6 +28,8 @@ __all__ = [
     "ResultOverflowError",
     "RoundingWarning",
     "RuntimeSuspendedError",
+    "SecondDerivativeError",
+    "TooFewThreadsError",
     "TraceWarning",
     "UnsupportedKernelError",
     "UnsupportedTypeError",
@@ -64,6 +66,14 @@ class RuntimeSuspendedError(GpratError, RuntimeError):
 
 class ClusterError(GpratError, RuntimeError):
     """A cluster cannot compute: it is not connected, is gone, or its workers cannot help."""
+
+
+class SecondDerivativeError(GpratError, NotImplementedError):
+    """A derivative is to be differentiated again, and only first derivatives are available."""
+
+
+class TooFewThreadsError(GpratError, RuntimeError):
+    """The system gives this process fewer threads than the runtime is to have."""
 
 
 class InsufficientMemoryError(GpratError, MemoryError):

@@ -67,13 +67,20 @@ class Priors:
         density's logarithm: distributions of `scipy.stats` give none. Outside the support the
         value is -inf and the gradient 0.
         """
-        value, gradient = 0.0, np.zeros(len(theta))
+        values, gradients = self.log_densities(theta[np.newaxis])
+        return float(values[0]), gradients[0]
+
+    def log_densities(self, theta: Float64Array) -> tuple[Float64Array, Float64Array]:
+        """Return the same for each row of theta, shape (r, p): shapes (r,) and (r, p)."""
+        values, gradients = np.zeros(len(theta)), np.zeros(theta.shape)
         for i, distribution in enumerate(self.distributions):
-            if distribution is None:
-                continue
-            at_theta, gradient[i] = _differentiate(distribution, float(theta[i]), self.is_log[i])
-            value += at_theta
-        return value, gradient if np.isfinite(value) else np.zeros(len(theta))
+            if distribution is not None:
+                at_theta, gradients[:, i] = _differentiate(
+                    distribution, theta[:, i], self.is_log[i]
+                )
+                values += at_theta
+        gradients[~np.isfinite(values)] = 0.0
+        return values, gradients
 
     def draw(self, rng: np.random.Generator, bounds: Float64Array) -> Float64Array:
         """Draw theta within the bounds, shape (p, 2): from the priors, uniformly where none is.
@@ -168,17 +175,22 @@ def _log_density(distribution: Distribution, theta: Any, is_log: bool) -> Any:
     return density + theta if is_log else density
 
 
-def _differentiate(distribution: Distribution, theta: float, is_log: bool) -> tuple[float, float]:
-    """Return the logarithm of the density of theta and its derivative."""
-    step = 1.0
-    while step * _STEP > _SMALLEST_STEP:
-        values = _log_density(distribution, theta + np.append(step * _STENCIL, 0.0), is_log)
-        if np.isfinite(values).all() or not np.isfinite(values[-1]):
-            break
-        step *= 0.1  # the stencil reaches over an end of the support
-    if not np.isfinite(values).all():
-        return -np.inf, 0.0
-    return float(values[-1]), float(_WEIGHTS @ values[:-1]) / step
+def _differentiate(
+    distribution: Distribution, theta: Float64Array, is_log: bool
+) -> tuple[Float64Array, Float64Array]:
+    """Return the logarithms of the densities of values of theta, and their derivatives."""
+    values, slopes = np.full(theta.size, -np.inf), np.zeros(theta.size)
+    pending, step = np.arange(theta.size), 1.0
+    while pending.size and step * _STEP > _SMALLEST_STEP:
+        points = theta[pending, np.newaxis] + np.append(step * _STENCIL, 0.0)
+        densities = _log_density(distribution, points.ravel(), is_log).reshape(points.shape)
+        known = np.isfinite(densities).all(axis=1)
+        values[pending[known]] = densities[known, -1]
+        slopes[pending[known]] = densities[known, :-1] @ _WEIGHTS / step
+        # Elsewhere the stencil reaches over an end of the support; or there is no density at all.
+        pending = pending[~known & np.isfinite(densities[:, -1])]
+        step *= 0.1
+    return values, slopes
 
 
 def _check_distribution(name: object, distribution: Any) -> None:

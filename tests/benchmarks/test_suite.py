@@ -129,9 +129,16 @@ def test_who_is_slow_or_breaks_has_a_reason_instead_of_a_time():
 def test_repetitions_are_interleaved():
     turns = []
     calls = {name: lambda _, name=name: turns.append(name) or 1.0 for name in "ab"}
-    timings = interleave(calls, {"a": 1.0, "b": 1.0}, replace(EFFORT, repeats=3, fewest=3))
-    assert turns == list("ababab")
+    effort = replace(EFFORT, repeats=3, fewest=3)
+    timings = interleave(calls, {"a": 1.0, "b": 1.0}, replace(effort, long=0.5))
+    assert turns == list("abab")
+    # The first calls, made before, are samples of long ones.
     assert timings["a"].samples == (1.0, 1.0, 1.0)
+    turns.clear()
+    timings = interleave(calls, {"a": 1.0, "b": 1.0}, effort)
+    # A call that isn't measured begins each turn.
+    assert turns == list("aabb" * 3)
+    assert timings["b"].samples == (1.0, 1.0, 1.0)
 
 
 def test_inputs_are_lags_of_one_signal():

@@ -13,7 +13,7 @@ def test_stress_is_clean(sanitizers):
     figures = sanitize(
         sanitizers,
         seed,
-        tests=["test_inspector", "test_task_graph"],
+        tests=["test_inspector", "test_task_graph", "test_threads", "test_visits"],
         stress=["--rounds", "8"],
         faults=["--rows", "180", "--step", "97"] if address else [],
     )

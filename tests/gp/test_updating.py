@@ -1,5 +1,6 @@
 """Rows appended and deleted: equal to a new model but for rounding, and all or nothing."""
 
+import copy
 import threading
 
 import numpy as np
@@ -261,6 +262,18 @@ def test_without_a_factor_only_the_data_change(data):
     # Deleting mends a model that has no factor.
     gp.delete(slice(2, None))
     assert np.isfinite(gp.log_marginal_likelihood())
+
+
+def test_a_shallow_copy_shares_the_factor_and_goes_its_own_way(data):
+    X, Y, Xs = data
+    gp = with_factor(GP(X[:48], Y[:48], KERNEL, noise=0.2))
+    other = copy.copy(gp)
+    assert np.shares_memory(gp._posterior.factor(), other._posterior.factor())
+    other.append(X[48:], Y[48:])
+    other.delete(0)
+    assert_same_model(other, GP(X[1:], Y[1:], KERNEL, noise=0.2), Xs)
+    other.theta = other.theta + 0.1
+    assert_same_model(gp, GP(X[:48], Y[:48], KERNEL, noise=0.2), Xs)
 
 
 def test_a_failure_changes_nothing(data):

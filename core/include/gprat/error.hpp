@@ -30,6 +30,19 @@ public:
     index_t column;
 };
 
+/// The system gives this process fewer threads than there are to be workers.
+class TooFewThreads : public std::runtime_error {
+public:
+    TooFewThreads(int wanted_, int given_)
+        : std::runtime_error("the system gives " + std::to_string(given_) + " of " +
+                             std::to_string(wanted_) + " threads"),
+          wanted(wanted_),
+          given(given_) {}
+
+    int wanted;
+    int given;
+};
+
 /// The work was cancelled from outside before it was complete.
 class Cancelled : public std::runtime_error {
 public:

@@ -14,6 +14,7 @@ constexpr index_t kPlacesPerBlock = 4096;
 
 std::mutex observer_mutex;
 std::shared_ptr<Observer> observer;
+std::atomic<bool> there_is_observer{false};
 
 std::size_t blocks_for(index_t tasks) {
     return static_cast<std::size_t>((tasks + kPlacesPerBlock - 1) / kPlacesPerBlock);
@@ -114,9 +115,12 @@ std::vector<TaskRecord> Recorder::records() const {
 void set_observer(std::shared_ptr<Observer> next) {
     const std::lock_guard lock(observer_mutex);
     observer = std::move(next);
+    there_is_observer.store(observer != nullptr, std::memory_order_release);
 }
 
 std::shared_ptr<Observer> current_observer() {
+    // Mostly there is none, and graphs on all threads ask.
+    if (!there_is_observer.load(std::memory_order_acquire)) return nullptr;
     const std::lock_guard lock(observer_mutex);
     return observer;
 }

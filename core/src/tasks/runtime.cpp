@@ -103,8 +103,7 @@ void Runtime::wait_while_suspended(const std::atomic<bool>& cancelled) {
 
 Runtime::Lease::Lease(Runtime& runtime) : runtime_(runtime) {
     std::unique_lock lock(runtime_.mutex_);
-    // Who stops the runtime waits for the graph that this thread works for.
-    if (!TaskGraph::is_in_task()) runtime_.idle_.wait(lock, [this] { return !runtime_.stopping_; });
+    runtime_.idle_.wait(lock, [this] { return !runtime_.stopping_; });
     if (!runtime_.pool_) {
         runtime_.start_locked(runtime_.requested_threads_ > 0 ? runtime_.requested_threads_
                                                               : default_threads());

@@ -6,6 +6,7 @@
 #include <exception>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <thread>
 
 #include "gprat/error.hpp"
@@ -27,8 +28,16 @@ constexpr auto kPollInterval = std::chrono::milliseconds(50);
 
 thread_local int tasks_on_this_thread = 0;
 
-int worker_count(const RunOptions& options, const WorkerPool* pool) {
-    if (pool == nullptr || TaskGraph::is_in_task()) return 1;
+/// A graph inside a task makes no claim on the pool: that of the task has one. Tasks may make many
+/// small graphs, and would meet at the lock.
+std::optional<Runtime::Lease> claim_pool() {
+    if (TaskGraph::is_in_task()) return std::nullopt;
+    return std::optional<Runtime::Lease>(std::in_place, Runtime::instance());
+}
+
+int worker_count(const RunOptions& options, const std::optional<Runtime::Lease>& lease) {
+    const WorkerPool* const pool = lease ? lease->pool() : nullptr;
+    if (pool == nullptr) return 1;
     return options.threads > 0 ? std::min(options.threads, pool->threads()) : pool->threads();
 }
 
@@ -45,13 +54,40 @@ struct alignas(64) WorkOfWorker {
 
 }  // namespace
 
+/// Visits of workers that were asked for, one a ready task, and not yet begun. It outlives the
+/// graph: oneTBB may keep a visit though it could not say so, having no memory. Who claims none
+/// has come in vain, and must not look at the graph, which may be gone.
+class TaskGraph::Visits {
+public:
+    explicit Visits(Scheduler& scheduler) : scheduler_(scheduler) {}
+
+    void add() { due_.fetch_add(1, std::memory_order_release); }
+
+    bool claim() {
+        index_t due = due_.load(std::memory_order_relaxed);
+        while (due > 0)
+            if (due_.compare_exchange_weak(due, due - 1, std::memory_order_acquire,
+                                           std::memory_order_relaxed))
+                return true;
+        return false;
+    }
+
+    /// What a worker is called with.
+    static void visit(void* visits);
+
+private:
+    Scheduler& scheduler_;
+    alignas(64) std::atomic<index_t> due_{0};
+};
+
 struct TaskGraph::Scheduler {
     explicit Scheduler(const RunOptions& options_)
         : options(options_),
-          lease(Runtime::instance()),
-          workers(worker_count(options, lease.pool())),
-          arena(workers > 1 ? lease.pool()->arena(workers) : nullptr),
+          lease(claim_pool()),
+          workers(worker_count(options, lease)),
+          arena(workers > 1 ? lease->pool()->arena(workers) : nullptr),
           ready(workers),
+          visits(arena ? std::make_shared<Visits>(*this) : nullptr),
           work_done(static_cast<std::size_t>(workers)),
           observer(options.observer ? options.observer : current_observer()),
           graph(observer ? observer->graph_created(workers) : 0),
@@ -67,7 +103,7 @@ struct TaskGraph::Scheduler {
     WorkDone total_work_done() const;
 
     // Any thread.
-    bool make_ready(Task* task, std::size_t worker) noexcept;
+    index_t make_ready(Task* task, std::size_t worker) noexcept;
     void work(std::size_t worker);
     index_t finish(Task* task, RunId run, std::size_t worker);
     RunId execute(const TaskLabel& label, index_t sequence, RunId released_by, int worker,
@@ -75,10 +111,11 @@ struct TaskGraph::Scheduler {
     void fail(std::exception_ptr error);
 
     RunOptions options;
-    Runtime::Lease lease;
+    std::optional<Runtime::Lease> lease;
     int workers;
     std::shared_ptr<WorkerPool::Arena> arena;
     ReadyQueue ready;
+    std::shared_ptr<Visits> visits;
     std::vector<WorkOfWorker> work_done;
     std::shared_ptr<Observer> observer;
     index_t graph;
@@ -158,7 +195,7 @@ void TaskGraph::submit(std::unique_ptr<Task> task, std::span<const Handle> reads
     }
     if (added->pending.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
     const auto worker = static_cast<std::size_t>(added->sequence);
-    if (scheduler.make_ready(added, worker)) return;
+    if (scheduler.make_ready(added, worker) == 0) return;
     // Nobody comes for it. The graph being cancelled, this thread may pass for a worker.
     scheduler.fail(std::make_exception_ptr(std::bad_alloc()));
     scheduler.work(worker);
@@ -235,28 +272,30 @@ WorkDone TaskGraph::Scheduler::total_work_done() const {
     return total;
 }
 
-/// Asks a worker to come for it. False if there's no memory for that: the caller owes the visit,
-/// and counts as an active worker.
-bool TaskGraph::Scheduler::make_ready(Task* task, std::size_t worker) noexcept {
+/// Asks a worker to come for it. Returns how many visits the caller owes in its stead: one if there
+/// is no memory for asking, and nobody has come all the same.
+index_t TaskGraph::Scheduler::make_ready(Task* task, std::size_t worker) noexcept {
     ready.push(task, worker);
-    active_workers.fetch_add(1, std::memory_order_relaxed);
+    visits->add();
     try {
-        arena->enqueue(
-            [](void* self) {
-                const int visitor = WorkerPool::Arena::current_worker();
-                static_cast<Scheduler*>(self)->work(static_cast<std::size_t>(visitor));
-            },
-            this);
+        arena->enqueue(&Visits::visit, visits);
     } catch (...) {
-        return false;
+        return visits->claim() ? 1 : 0;
     }
-    return true;
+    return 0;
+}
+
+void TaskGraph::Visits::visit(void* context) {
+    auto& visits = *static_cast<Visits*>(context);
+    if (visits.claim())
+        visits.scheduler_.work(static_cast<std::size_t>(WorkerPool::Arena::current_worker()));
 }
 
 /// One visit of a worker: takes the most urgent task, and goes on as long as tasks that it ends
 /// leave others to it. Each visit stands for exactly one ready task, and each that is left for one
 /// more, so `pop` always finds.
 void TaskGraph::Scheduler::work(std::size_t worker) {
+    active_workers.fetch_add(1, std::memory_order_relaxed);
     for (index_t due = 1; due > 0; --due) {
         Task* task = ready.pop(worker);
         const RunId run = execute(task->label, task->sequence, task->released_by,
@@ -281,10 +320,8 @@ index_t TaskGraph::Scheduler::finish(Task* task, RunId run, std::size_t worker) 
             if (left == 0) {
                 ready.push(successor, worker);
                 left = 1;
-            } else if (!make_ready(successor, worker)) {
-                // A visit within this one.
-                active_workers.fetch_sub(1, std::memory_order_relaxed);
-                ++left;
+            } else {
+                left += make_ready(successor, worker);
             }
         }
         edge = next;

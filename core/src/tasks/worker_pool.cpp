@@ -4,8 +4,16 @@
 #include <tbb/info.h>
 #include <tbb/task_arena.h>
 
+#include <chrono>
+#include <condition_variable>
 #include <map>
 #include <mutex>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "gprat/error.hpp"
 
 #if defined(__SANITIZE_THREAD__)
 #include <sanitizer/tsan_interface.h>
@@ -69,18 +77,66 @@ WorkerPool::Arena::Arena(int threads)
 
 WorkerPool::Arena::~Arena() = default;
 
-void WorkerPool::Arena::enqueue(void (*work)(void*), void* context) {
+void WorkerPool::Arena::enqueue(void (*work)(void*), std::shared_ptr<void> context) {
     const Handover handover;
     const WritesOfOneTBB writes;
-    implementation_->arena.enqueue([work, context, handover] {
+    implementation_->arena.enqueue([work, context = std::move(context), handover] {
         handover.arrive();
-        work(context);
+        work(context.get());
     });
 }
 
 int WorkerPool::Arena::current_worker() {
     return tbb::this_task_arena::current_thread_index();
 }
+
+namespace {
+
+/// Starts so many threads at a time and lets them end, to see whether the system has them to give:
+/// oneTBB ends the process, or waits for ever, where it has not.
+void try_threads(int threads) {
+    std::mutex gate;
+    std::vector<std::jthread> trial;
+    trial.reserve(static_cast<std::size_t>(threads));
+    const std::lock_guard closed(gate);  // it opens before they are joined
+    try {
+        while (std::ssize(trial) < threads)
+            trial.emplace_back([&gate] { const std::lock_guard through(gate); });
+    } catch (const std::system_error&) {
+        throw TooFewThreads(threads, static_cast<int>(trial.size()));
+    }
+}
+
+/// Threads that are expected, and wait for each other: so each of them is another one.
+class Muster {
+public:
+    explicit Muster(int threads) : missing_(threads) {}
+
+    void arrive() {
+        std::unique_lock lock(mutex_);
+        if (--missing_ <= 0) all_are_here_.notify_all();
+        wait(lock);
+    }
+    void wait() {
+        std::unique_lock lock(mutex_);
+        wait(lock);
+    }
+
+private:
+    // Others in this process may have oneTBB's threads: what fewer can do must not be held up.
+    static constexpr auto kLongest = std::chrono::seconds(1);
+
+    void wait(std::unique_lock<std::mutex>& lock) {
+        if (!all_are_here_.wait_for(lock, kLongest, [this] { return missing_ <= 0; })) missing_ = 0;
+        all_are_here_.notify_all();
+    }
+
+    std::mutex mutex_;
+    std::condition_variable all_are_here_;
+    int missing_;
+};
+
+}  // namespace
 
 struct WorkerPool::Implementation {
     // oneTBB counts the calling thread among its threads; here the caller only waits.
@@ -95,9 +151,29 @@ struct WorkerPool::Implementation {
         tbb::finalize(scheduler, std::nothrow);
     }
 
+    std::shared_ptr<Arena> arena(int threads) {
+        auto& arena = arenas[threads];
+        if (!arena) arena = std::make_shared<Arena>(threads);
+        return arena;
+    }
+
+    // oneTBB would start them one by one as there is work. If memory ended then, it would believe
+    // ever after that they run, and computations would wait for them.
+    void start(int threads) {
+        try_threads(threads);
+        const auto muster = std::make_shared<Muster>(threads);
+        const auto everybody = arena(threads);
+        for (int i = 0; i < threads; ++i)
+            everybody->enqueue([](void* context) { static_cast<Muster*>(context)->arrive(); },
+                               muster);
+        muster->wait();
+        are_running = true;
+    }
+
     tbb::task_scheduler_handle scheduler;
     tbb::global_control parallelism;
     std::mutex mutex;
+    bool are_running = false;
     std::map<int, std::shared_ptr<Arena>> arenas;
 };
 
@@ -108,9 +184,8 @@ WorkerPool::~WorkerPool() = default;
 
 std::shared_ptr<WorkerPool::Arena> WorkerPool::arena(int threads) {
     const std::lock_guard lock(implementation_->mutex);
-    auto& arena = implementation_->arenas[threads];
-    if (!arena) arena = std::make_shared<Arena>(threads);
-    return arena;
+    if (!implementation_->are_running) implementation_->start(threads_);
+    return implementation_->arena(threads);
 }
 
 int available_processors() {

@@ -14,8 +14,8 @@ from gprat._validation import Float64Array, FloatArray
 from gprat.differentiation.gradients import Wanted
 from gprat.differentiation.mean import AppliedMean
 from gprat.engines.base import Problem
-from gprat.exceptions import InvalidInputError, UnsupportedTypeError
-from gprat.kernels import KernelProgram
+from gprat.exceptions import InvalidInputError, UnsupportedKernelError, UnsupportedTypeError
+from gprat.kernels import KernelProgram, PythonProgram
 from gprat.means import Mean
 
 __all__ = ["Arguments", "as_float_dtype", "read_arguments"]
@@ -167,6 +167,18 @@ class Arguments:
                 "derivatives by mean_coefficients need mean_coefficients: they are None, and those "
                 "of a trend are integrated out. Pass them, or leave Wanted.MEAN_COEFFICIENTS out."
             )
+
+    def check_input_derivatives(self) -> None:
+        """Refuse derivatives by points where kernel or mean have none."""
+        if isinstance(self.program, PythonProgram):
+            raise UnsupportedKernelError(
+                "derivatives by the inputs need a compiled kernel; this one is evaluated in "
+                f"Python, because {self.program.reason}."
+            )
+        point, nothing = self.X[:1], np.zeros((1, self.X.shape[1]))
+        by_basis = np.zeros((1, self.trend_basis(point).shape[1]))
+        by_values = np.zeros((1, self.Y.shape[1]), dtype=self.dtype)
+        self.mean.pull_back(point, nothing, by_basis, by_values)
 
     # Derivatives as an engine gives them, in the shapes of what they are by
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,12 @@ from gprat._range import warn_of_clipping
 from gprat._validation import FloatArray
 from gprat.differentiation.arguments import Arguments
 from gprat.differentiation.gradients import Gradients, Wanted
+from gprat.differentiation.mean import AppliedMean
 from gprat.engines.base import Derivatives, Posterior
+from gprat.kernels import Kernel
+
+if TYPE_CHECKING:
+    from gprat.gp import GP
 
 __all__ = ["KEPT_BYTES", "Conditioned"]
 
@@ -47,10 +52,48 @@ class Conditioned:
     at a time.
     """
 
-    def __init__(self, arguments: Arguments, posterior: Posterior) -> None:
+    def __init__(self, arguments: Arguments, posterior: Posterior, kernel: Kernel) -> None:
         self._arguments = arguments
+        self._kernel = kernel
         self._posterior = posterior
         self._kept: _Kept | None = None
+
+    @classmethod
+    def of(cls, gp: GP) -> Conditioned:
+        """Return a model at its current hyperparameters; its factor is shared, not computed anew.
+
+        Parameters
+        ----------
+        gp : GP
+            The model. What happens to it later has no effect on the result.
+
+        Returns
+        -------
+        Conditioned
+            `Gradients.y` has the shape of its targets, `Gradients.noise` is of the whole noise.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gprat import GP
+        >>> from gprat.differentiation import Conditioned
+        >>> gp = GP([[0.0], [1.0]], [1.0, 2.0])
+        >>> mean, variance = Conditioned.of(gp).predict(np.array([[0.5]]), joint=False)
+        >>> bool(np.isclose(mean, gp.predict([[0.5]])))
+        True
+        """
+        posterior = gp._posterior_at()
+        problem = posterior.problem
+        arguments = Arguments(
+            problem.X,
+            problem.Y,
+            None if gp.y.ndim == 1 else problem.Y.shape[1],
+            problem.noise,
+            problem.noise.shape,
+            AppliedMean(gp._mean, None, False, gp.dtype),
+            problem.program,
+        )
+        return cls(arguments, posterior, gp._kernel)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -66,6 +109,39 @@ class Conditioned:
     def clipped_variances(self) -> int:
         """How many variances predictions have set to zero, since rounding made them negative."""
         return self._posterior.clipped_variances
+
+    def check_wanted(self, wanted: Wanted) -> None:
+        """Raise what `pull_back` would raise for what is wanted, on the way forward.
+
+        Raises
+        ------
+        UnsupportedKernelError
+            If derivatives by X or Xs are wanted of a kernel that is evaluated in Python.
+        InvalidInputError
+            If derivatives are wanted by what is not there, or through a mean without a gradient.
+        """
+        self._arguments.check_wanted(wanted)
+        if wanted & (Wanted.X | Wanted.XS):
+            self._arguments.check_input_derivatives()
+
+    def prior_variance(self, Xs: npt.ArrayLike) -> FloatArray:
+        """Return k(x, x) at test inputs: variances before the data were known.
+
+        Parameters
+        ----------
+        Xs : array-like of shape (m, d) or (..., q, d)
+            Test inputs.
+
+        Returns
+        -------
+        ndarray of shape (m,) or (..., q)
+            Of the dtype of X.
+        """
+        points, shape = self._arguments.read_points(Xs)
+        assert self._arguments.program is not None
+        kernel = self._kernel.clone_with_theta(self._arguments.program.theta)
+        variances = kernel.diag(np.asarray(points, dtype=np.float64))
+        return np.asarray(variances, dtype=self.dtype).reshape(shape)
 
     def log_marginal_likelihood(self) -> float:
         """Return the log marginal likelihood, summed over the outputs (R&W 2.30, 2.45)."""
@@ -245,4 +321,6 @@ def _as_groups(
     blocks = values.reshape(-1, group, group)
     if not joint:
         return blocks
-    return np.ascontiguousarray(0.5 * (blocks + blocks.swapaxes(1, 2)), dtype=arguments.dtype)
+    symmetric: FloatArray = np.add(blocks, blocks.swapaxes(1, 2), order="C")
+    symmetric *= 0.5
+    return symmetric

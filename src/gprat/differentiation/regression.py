@@ -95,6 +95,18 @@ class Regression:
         free = zip(self._program.names, self._program.is_free, strict=True)
         return tuple(name for name, is_free in free if is_free)
 
+    def kernel_at(self, theta: npt.ArrayLike) -> Kernel:
+        """Return the kernel with other free hyperparameters: a new object.
+
+        Examples
+        --------
+        >>> from gprat.differentiation import Regression
+        >>> from gprat.kernels import RBF
+        >>> Regression(RBF(1.0)).kernel_at([0.0])
+        RBF(length_scale=1)
+        """
+        return self._kernel.clone_with_theta(np.asarray(theta, dtype=np.float64))
+
     def coefficient_names(self, n_features: int) -> tuple[str, ...]:
         """Return the names of the coefficients that the mean has for so many features.
 
@@ -106,6 +118,44 @@ class Regression:
         ('1', 'x[0]', 'x[1]')
         """
         return self._mean.names(n_features)
+
+    def check(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        theta: npt.ArrayLike | None = None,
+        noise: float | npt.ArrayLike = 0.1,
+        mean_coefficients: npt.ArrayLike | None = None,
+        Xs: npt.ArrayLike | None = None,
+    ) -> None:
+        """Raise what other methods would raise for such arguments; nothing is computed.
+
+        For frameworks that know shapes before they know values: any valid numbers will do.
+
+        Parameters
+        ----------
+        X, y, theta, noise, mean_coefficients
+            As `log_marginal_likelihood` has them.
+        Xs : array-like of shape (m, d) or (..., q, d), default=None
+            Test inputs; None if there are none.
+
+        Raises
+        ------
+        InvalidInputError
+            If a shape or a value makes no sense.
+        UnsupportedTypeError
+            If arrays have different dtypes.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gprat.differentiation import Regression
+        >>> from gprat.kernels import RBF
+        >>> Regression(RBF()).check(np.ones((5, 2)), np.ones(5), Xs=np.ones((3, 2)))
+        """
+        arguments = self._read(X, y, theta, noise, mean_coefficients)
+        if Xs is not None:
+            arguments.read_points(Xs)
 
     def log_marginal_likelihood(
         self,
@@ -205,7 +255,8 @@ class Regression:
             If arrays have different dtypes.
         """
         arguments = self._read(X, y, theta, noise, mean_coefficients)
-        return Conditioned(arguments, self._engine.factorise(arguments.problem(self._resources)))
+        posterior = self._engine.factorise(arguments.problem(self._resources))
+        return Conditioned(arguments, posterior, self._kernel)
 
     def _read(self, X: Any, y: Any, theta: Any, noise: Any, coefficients: Any) -> Arguments:
         dtype = as_float_dtype(X)

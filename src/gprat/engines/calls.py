@@ -16,7 +16,7 @@ from gprat.exceptions import InsufficientMemoryError
 from gprat.kernels import PythonProgram
 from gprat.planning import Plan, auto_tile_size, plan
 
-__all__ = ["Call", "ensure_colors_fit", "ensure_samples_fit"]
+__all__ = ["Call", "ensure_colors_fit", "ensure_fits", "ensure_samples_fit", "is_long"]
 
 # Bytes below which nobody looks at the memory of the machine: that takes longer than small models.
 _SMALL = 64 << 20
@@ -257,12 +257,39 @@ def _coloring(work: Work, columns: int) -> Work:
 
 
 def _ensure_samples(m: int, needed: int, known: int, limit: int | None) -> None:
+    remedy = "fewer points, or fewer samples, at a time"
+    ensure_fits(f"samples at {m:,} points", needed, known, limit, remedy)
+
+
+def ensure_fits(title: str, needed: int, known: int, limit: int | None, remedy: str) -> None:
+    """Refuse a computation for which there is no memory, before it starts.
+
+    Parameters
+    ----------
+    title : str
+        What is computed.
+    needed, known : int
+        Bytes that it takes, and those of them that are taken already.
+    limit : int or None
+        The most that it may take; None for what there is.
+    remedy : str
+        What would fit.
+
+    Raises
+    ------
+    InsufficientMemoryError
+        If it takes more than it may, or than there is.
+    """
     if limit is None and needed - known < _SMALL:
         return
     room = _room_for(needed, known, limit)
     if needed > room:
-        remedies = ["fewer points, or fewer samples, at a time"]
-        raise _refusal(f"samples at {m:,} points", needed, room, limit, remedies)
+        raise _refusal(title, needed, room, limit, [remedy])
+
+
+def is_long(flops: float) -> bool:
+    """Tell whether so many operations may take more than a second."""
+    return flops >= _LONG
 
 
 def _room_for(needed: int, known: int, limit: int | None) -> int:

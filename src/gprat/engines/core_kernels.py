@@ -15,7 +15,7 @@ from gprat.engines.diagnosis import explain_failure
 from gprat.exceptions import NotPositiveDefiniteError
 from gprat.kernels import Instruction, KernelProgram, Program, PythonProgram
 
-__all__ = ["core_covariance", "explain"]
+__all__ = ["compiled_program", "core_covariance", "explain"]
 
 _COMPILED: dict[Any, Any] = {
     np.dtype(np.float64): _core.CompiledCovarianceFloat64,
@@ -37,7 +37,7 @@ def core_covariance(
         )
         return covariance
     compiled: _core.CovarianceFloat64 = _COMPILED[dtype](
-        _compiled(program, n_features), program.parameters, program.is_free.view(np.uint8)
+        compiled_program(program, n_features), program.parameters, program.is_free.view(np.uint8)
     )
     return compiled
 
@@ -53,13 +53,14 @@ def explain(problem: Problem, row: int, is_finite: bool) -> NotPositiveDefiniteE
         if isinstance(program, PythonProgram):
             return program.covariance(points, others)
         return _core.covariance_float64(
-            _compiled(program, problem.X.shape[1]), program.parameters, points, others
+            compiled_program(program, problem.X.shape[1]), program.parameters, points, others
         )
 
     return explain_failure(problem, row, is_finite, covariance)
 
 
-def _compiled(program: Program, n_features: int) -> _core.Program:
+def compiled_program(program: Program, n_features: int) -> _core.Program:
+    """Hand the structure of a compiled kernel to the core, or what it was handed before."""
     return _core_program(program.instructions, program.n_parameters, n_features)
 
 

@@ -27,6 +27,7 @@ from gprat.engines.core_kernels import core_covariance, explain
 from gprat.exceptions import (
     NotPositiveDefiniteError,
     RankDeficientTrendError,
+    TooFewThreadsError,
 )
 from gprat.noise import IntArray
 from gprat.planning import choose_tile_size
@@ -380,6 +381,8 @@ def _run(
         pivot, is_finite = failure.args
     except _core.RankDeficient as failure:
         raise RankDeficientTrendError(problem.basis_names, failure.args[0]) from None
+    except _core.TooFewThreads as failure:
+        raise _explain_threads(*failure.args) from None
     raise explain(problem, pivot, is_finite)
 
 
@@ -401,6 +404,14 @@ def _size(operation: Operation, arrays: tuple[FloatArray, ...]) -> int:
     if not arrays:
         return 0
     return int(arrays[0].shape[1 if operation is Operation.SOLVE else 0])
+
+
+def _explain_threads(wanted: int, given: int) -> TooFewThreadsError:
+    return TooFewThreadsError(
+        f"the runtime is to have {wanted} worker threads, and the system gives this process only "
+        f"{given} more (limits of a container, of a batch system or of ulimit, on processes or on "
+        f"memory). Call gprat.runtime.start(threads={max(given, 1)}), or set GPRAT_NUM_THREADS."
+    )
 
 
 def _core_problem(problem: Problem) -> _core.ProblemFloat64:

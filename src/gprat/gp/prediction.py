@@ -17,11 +17,11 @@ from gprat.exceptions import InvalidInputError, JitterWarning, NotPositiveDefini
 from gprat.gp.state import ModelState
 from gprat.planning import choose_tile_size
 
-__all__ = ["Prediction", "color_matrix"]
+__all__ = ["JITTERS", "Prediction", "color_matrix"]
 
 _SAMPLES_REMEDY = "Pass how many samples to draw."
-# Multiples of ε times the prior variance that are tried as jitter.
-_JITTERS = (0.0, *(10.0**power for power in range(1, 11)))
+JITTERS = (0.0, *(10.0**power for power in range(1, 11)))
+"""Multiples of ε times the prior variance that are tried as jitter."""
 
 
 class Prediction(ModelState):
@@ -437,11 +437,11 @@ def color_matrix(
 
 def _with_jitter(color: Any, unit: float) -> FloatArray:
     """Call `color` with the smallest jitter that works; warn if it is not zero."""
-    for multiple in _JITTERS:
+    for multiple in JITTERS:
         try:
             samples: FloatArray = color(multiple * unit)
         except NotPositiveDefiniteError:
-            if multiple == _JITTERS[-1]:
+            if multiple == JITTERS[-1]:
                 raise
             continue
         if multiple:

@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,14 @@ from gprat.noise import make_noise
 from gprat.optimize.adam import Moments
 from gprat.priors import Distribution, Priors, as_priors
 
-__all__ = ["OBJECTIVES", "ModelState", "NoiseBounds", "finite_bounds"]
+__all__ = [
+    "OBJECTIVES",
+    "ModelState",
+    "NoiseBounds",
+    "default_kernel",
+    "finite_bounds",
+    "limit_bounds",
+]
 
 NoiseBounds: TypeAlias = tuple[float, float] | Literal["fixed"]
 
@@ -111,7 +118,7 @@ class ModelState:
         self._check_coefficients(n)
         self._data = self._make_data(self._X, self._Y)
 
-        self._kernel = _default_kernel() if kernel is None else kernel
+        self._kernel = default_kernel() if kernel is None else kernel
         program = compile(self._kernel, d)
         self._kernel = (copy_compiled if program.is_compiled else plain_clone)(self._kernel)
         log_bounds = validation.check_noise_bounds(noise_bounds)
@@ -147,6 +154,14 @@ class ModelState:
         self.__dict__.update(state)
         self._engine = get_engine("cpu")
         self._start_working_state()
+
+    def __copy__(self) -> Self:
+        """Share data and factor: neither changes, and what one model takes in, the other lacks."""
+        other = type(self).__new__(type(self))
+        with self._state_lock:
+            other.__setstate__(self.__getstate__())
+            other._posterior = self._posterior
+        return other
 
     # Hyperparameters
 
@@ -340,13 +355,18 @@ if hasattr(os, "register_at_fork"):
 
 def finite_bounds(hyperparameters: Hyperparameters) -> Float64Array:
     """Return bounds within which theta is valid: those of (0, inf) are not."""
-    limit = validation.LARGEST_LOG
-    is_log = hyperparameters.is_log[:, np.newaxis]
-    bounds = hyperparameters.bounds
-    return np.where(is_log, np.clip(bounds, -limit, limit), np.clip(bounds, -1e150, 1e150))
+    return limit_bounds(hyperparameters.bounds, hyperparameters.is_log)
 
 
-def _default_kernel() -> Kernel:
+def limit_bounds(bounds: Float64Array, is_log: npt.NDArray[np.bool_]) -> Float64Array:
+    """Return bounds of theta, shape (p, 2), without those that are too far out to be valid."""
+    limit = np.where(is_log, validation.LARGEST_LOG, 1e150)[:, np.newaxis]
+    limited: Float64Array = np.clip(bounds, -limit, limit)
+    return limited
+
+
+def default_kernel() -> Kernel:
+    """Return the kernel of models that are made without one."""
     return ConstantKernel(1.0) * RBF(1.0)
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "TrainingReport",
     "at_bounds",
     "gradient_tolerance",
+    "near_bound",
     "unconverged",
 ]
 
@@ -207,12 +208,20 @@ def gradient_tolerance(rows: int) -> float:
 
 def at_bounds(names: tuple[str, ...], theta: Float64Array, bounds: Float64Array) -> Places:
     """Return which entries of theta lie at which bound; a pinned one, with equal bounds, never."""
-    margin = _margin(bounds)
-    places: Places = {}
-    for name, value, (lower, upper), near in zip(names, theta, bounds, margin, strict=True):
-        if lower < upper and min(value - lower, upper - value) <= near:
-            places[name] = "lower" if value - lower < upper - value else "upper"
-    return places
+    words = {-1: "lower", 1: "upper"}
+    places = near_bound(theta, bounds).tolist()
+    return {name: words[place] for name, place in zip(names, places, strict=True) if place}
+
+
+def near_bound(theta: Float64Array, bounds: Float64Array) -> npt.NDArray[np.intp]:
+    """Return which entries of theta, shape (..., p), lie at which bound: -1 lower, 1 upper, else 0.
+
+    A pinned one, with equal bounds, lies at none.
+    """
+    margin, is_pinned = _margin(bounds), bounds[:, 0] == bounds[:, 1]
+    below, above = theta - bounds[:, 0], bounds[:, 1] - theta
+    places = np.where(below < above, -1, 1)
+    return np.where((np.minimum(below, above) <= margin) & ~is_pinned, places, 0)
 
 
 def unconverged(

@@ -6,7 +6,8 @@
 #include "gprat/types.hpp"
 
 /// Dense operations on one tile, each on the calling thread alone; any number of threads may call
-/// them at once. Equal shapes and values give equal bits, wherever the operands lie.
+/// them at once. Equal shapes and values give equal bits, wherever the operands lie; where few
+/// vectors are taken one by one, if leading dimensions are equal too.
 ///
 /// T is float or double. Views without rows or columns are fine, and nothing is done to them. A
 /// triangular operand L is lower; what lies above its diagonal is neither used nor changed.

@@ -105,6 +105,7 @@ public:
 
 private:
     struct Scheduler;
+    class Visits;
 
     template <class Body>
     struct TaskOf;

@@ -18,6 +18,8 @@ public:
     class Arena;
 
     /// The arena in which at most `threads` workers are active at a time; shared by its callers.
+    /// The first call starts all threads of the pool. Throws TooFewThreads where the system doesn't
+    /// give as many.
     std::shared_ptr<Arena> arena(int threads);
 
 private:
@@ -33,8 +35,9 @@ public:
 
     int threads() const { return threads_; }
 
-    /// Lets some worker of this arena call `work(context)` soon.
-    void enqueue(void (*work)(void*), void* context);
+    /// Lets some worker of this arena call `work(context)` soon. Where there's no memory for that
+    /// it throws, and the call may come nevertheless.
+    void enqueue(void (*work)(void*), std::shared_ptr<void> context);
 
     /// Index in [0, threads) of the calling worker.
     static int current_worker();
