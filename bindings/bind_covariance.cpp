@@ -67,9 +67,19 @@ nb::object covariance_matrix(const Program& program, const VectorIn<double>& par
     return to_numpy(std::move(k), rows.count, cols.count, Order::column_major);
 }
 
+/// k(x, x) of each point, white noise included.
+template <class T>
+nb::object diagonal(const Covariance<T>& kernel, const MatrixIn<T>& x) {
+    const auto count = static_cast<index_t>(x.shape(0));
+    Buffer<T> variances(count);
+    kernel.diagonal({x.data(), count, static_cast<index_t>(x.shape(1)), 0}, variances.data());
+    return to_numpy(std::move(variances), count);
+}
+
 template <class T>
 void bind_for(nb::module_& module, const std::string& type) {
-    nb::class_<Covariance<T>>(module, ("Covariance" + type).c_str());
+    nb::class_<Covariance<T>>(module, ("Covariance" + type).c_str())
+        .def("diagonal", &diagonal<T>, "X"_a.noconvert());
     nb::class_<Kernel<T>, Covariance<T>>(module, ("CompiledCovariance" + type).c_str())
         .def(
             "__init__",

@@ -11,6 +11,7 @@ void bind_trace(nanobind::module_& module);
 void bind_covariance(nanobind::module_& module);
 void bind_posterior(nanobind::module_& module);
 void bind_gp(nanobind::module_& module);
+void bind_blocks(nanobind::module_& module);
 void bind_batch(nanobind::module_& module);
 void bind_calibration(nanobind::module_& module);
 void bind_simulator(nanobind::module_& module);

@@ -11,6 +11,7 @@ NB_MODULE(_core, module) {
     bind_covariance(module);
     bind_posterior(module);
     bind_gp(module);
+    bind_blocks(module);
     bind_batch(module);
     bind_calibration(module);
     bind_simulator(module);

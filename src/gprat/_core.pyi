@@ -47,7 +47,8 @@ class Program:
         self, instructions: Sequence[_Instruction], n_parameters: int, n_features: int
     ) -> None: ...
 
-class CovarianceFloat64: ...
+class CovarianceFloat64:
+    def diagonal(self, X: _Double) -> _Double: ...
 
 class CompiledCovarianceFloat64(CovarianceFloat64):
     def __init__(
@@ -380,3 +381,58 @@ class calibration:  # noqa: N801 - a submodule
     def measure_memory(threads: int) -> tuple[float, float]: ...
     @staticmethod
     def blas_name() -> str: ...
+
+# scale, A, A is transposed, A is lower triangular, the same of B, weights of the inner indices.
+_Product: TypeAlias = tuple[float, Any, bool, bool, Any, bool, bool, Any]
+# by parameters, by noise, by the points of the rows, by those of the columns
+_Contracted: TypeAlias = tuple[_Double, _Double | None, _Double | None, _Double | None]
+
+class blocks:  # noqa: N801 - a submodule
+    """Blocks of a matrix: dense ones column-major, triangles one-dimensional as tiles.
+
+    `start` is None for zeros, a block of the same kind, or covariances. `finish`: 0 nothing,
+    1 L⁻¹B, 2 L⁻ᵀB, 3 BL⁻ᵀ, 4 LB, 5 LᵀB with the triangle L. `wanted`: 1 parameters, 2 points, or
+    the sum.
+    """
+
+    class CovarianceBlockFloat64:
+        def __init__(
+            self,
+            covariance: CovarianceFloat64,
+            rows: _Double,
+            first_row: int,
+            columns: _Double,
+            first_column: int,
+            same_set: bool,
+            noise: _Double | None,
+        ) -> None: ...
+
+    @staticmethod
+    def compute_float64(
+        start: Any,
+        products: Sequence[_Product],
+        rows: int,
+        columns: int,
+        tile_size: int,
+        finish: int,
+        triangle: _Double | None,
+        threads: int,
+    ) -> _Double: ...
+    @staticmethod
+    def compute_triangle_float64(
+        start: Any,
+        products: Sequence[_Product],
+        size: int,
+        tile_size: int,
+        factorise: bool,
+        threads: int,
+    ) -> _Double: ...
+    @staticmethod
+    def contract_float64(
+        start: Any,
+        products: Sequence[_Product],
+        of: CovarianceBlockFloat64,
+        wanted: int,
+        tile_size: int,
+        threads: int,
+    ) -> _Contracted: ...

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CacheWarning",
     "CheckpointError",
+    "ClusterError",
     "DataWarning",
     "GpratError",
     "InsufficientMemoryError",
@@ -61,6 +62,10 @@ class ModelFileError(GpratError, ValueError):
 
 class RuntimeSuspendedError(GpratError, RuntimeError):
     """A computation was asked for while the runtime is suspended."""
+
+
+class ClusterError(GpratError, RuntimeError):
+    """A cluster cannot compute: it is not connected, is gone, or its workers cannot help."""
 
 
 class SecondDerivativeError(GpratError, NotImplementedError):

@@ -60,12 +60,6 @@ def trend(X, q):
     return np.ascontiguousarray(np.stack(columns, axis=1)[:, :q], dtype=X.dtype)
 
 
-@pytest.fixture(params=["cpu"])
-def engine(request):
-    """Every engine there is."""
-    return get_engine(request.param)
-
-
 @pytest.fixture(params=[np.float64, np.float32], ids=["float64", "float32"])
 def dtype(request):
     """Every precision there is."""

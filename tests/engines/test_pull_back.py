@@ -22,12 +22,6 @@ EVERYTHING = ~Derivatives(0)
 NAMES = ("parameters", "noise", "targets", "inputs", "basis", "test_inputs", "test_basis")
 
 
-@pytest.fixture(params=["cpu"])
-def engine(request):
-    """Every engine there is."""
-    return get_engine(request.param)
-
-
 def trend(X, q):
     """The first q of 1, the features and a wave, as basis functions."""
     columns = [np.ones(len(X)), *X.T, np.sin(3 * X[:, 0])]
@@ -248,7 +242,8 @@ def test_kernels_in_python_have_derivatives_by_theta(engine, group):
     ],
     ids=str,
 )
-def test_calls_are_refused_before_they_take_too_much(engine, operation, wanted, group):
+def test_calls_are_refused_before_they_take_too_much(operation, wanted, group):
+    engine = get_engine("cpu")  # whose needs `Call` knows
     case = Case(RBF(0.8), group, 2, m=2000)
 
     def call(limit):

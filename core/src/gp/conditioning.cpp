@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "gprat/error.hpp"
+#include "gprat/gp/assembly.hpp"
 #include "gprat/linalg/access_list.hpp"
 #include "gprat/linalg/blas.hpp"
 #include "gprat/linalg/cholesky.hpp"
@@ -20,15 +21,10 @@ namespace {
 
 template <class T>
 void assemble_block(const Problem<T>& problem, index_t row, index_t column, MatrixView<T> block) {
-    const bool diagonal = row == column;
-    problem.kernel.evaluate(problem.inputs.slice(row, block.rows),
-                            problem.inputs.slice(column, block.cols), covariance::Pairing::same_set,
-                            diagonal ? covariance::Region::lower : covariance::Region::full, block);
-    if (!diagonal) return;
-    for (index_t c = 0; c < block.cols; ++c) {
-        std::fill_n(block.column(c), c, T(0));
-        block(c, c) += static_cast<T>(problem.noise_at(column + c));
-    }
+    assemble_tile(
+        problem.kernel, problem.inputs.slice(row, block.rows),
+        problem.inputs.slice(column, block.cols),
+        [&problem](index_t i) { return problem.noise_at(i); }, block);
 }
 
 template <class T>

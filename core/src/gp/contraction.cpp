@@ -34,6 +34,15 @@ std::vector<double> PartialGradients::sum() const {
 }
 
 template <class T>
+void contract_pairs(const covariance::Covariance<T>& kernel, Points<T> rows, Points<T> columns,
+                    MatrixView<T> adjoint, const covariance::GradientSink<T>& sink) {
+    const bool diagonal = rows.first == columns.first;
+    if (diagonal) fold(adjoint);
+    kernel.accumulate_gradient(rows, columns, Pairing::same_set,
+                               diagonal ? Region::lower : Region::full, adjoint, sink);
+}
+
+template <class T>
 void contract_tile(const TrainingSink<T>& sink, MatrixView<T> adjoint, index_t i, index_t j,
                    index_t part) {
     const auto& problem = sink.problem;
@@ -44,11 +53,9 @@ void contract_tile(const TrainingSink<T>& sink, MatrixView<T> adjoint, index_t i
     if (diagonal && sink.noise != nullptr)
         for (index_t row = 0; row < adjoint.rows; ++row)
             sink.noise[rows.first + row] = static_cast<double>(adjoint(row, row));
-    if (diagonal) fold(adjoint);
     const PointSink points{sink.parameters.part(part), sink.inputs};
-    problem.kernel.accumulate_gradient(rows, columns, Pairing::same_set,
-                                       diagonal ? Region::lower : Region::full, adjoint,
-                                       {points.parameters, points.of(rows), points.of(columns)});
+    contract_pairs<T>(problem.kernel, rows, columns, adjoint,
+                      {points.parameters, points.of(rows), points.of(columns)});
 }
 
 template <class T>
@@ -75,13 +82,13 @@ void contract_covariances(const Problem<T>& problem, Points<T> rows, Points<T> c
     for (index_t j = 0; j < weights.cols; ++j)
         for (index_t i = 0; i < weights.rows; ++i)
             adjoint(i, j) = (diagonal ? T(1) : T(2)) * weights(i, j);
-    if (diagonal) fold(adjoint);
-    problem.kernel.accumulate_gradient(rows, columns, Pairing::same_set,
-                                       diagonal ? Region::lower : Region::full, adjoint,
-                                       {sink.parameters, sink.of(rows), sink.of(columns)});
+    contract_pairs<T>(problem.kernel, rows, columns, adjoint,
+                      {sink.parameters, sink.of(rows), sink.of(columns)});
 }
 
 #define GPRAT_INSTANTIATE(T)                                                                       \
+    template void contract_pairs(const covariance::Covariance<T>&, Points<T>, Points<T>,           \
+                                 MatrixView<T>, const covariance::GradientSink<T>&);               \
     template void contract_tile(const TrainingSink<T>&, MatrixView<T>, index_t, index_t, index_t); \
     template void contract_variances(const Problem<T>&, Points<T>, const T*, const PointSink&);    \
     template void contract_covariances(const Problem<T>&, Points<T>, Points<T>,                    \

@@ -19,6 +19,26 @@ void factor_diagonal_tile(MatrixView<T> tile, index_t first_row) {
         throw NotPositiveDefinite(first_row + failed, std::isfinite(tile(failed, failed)));
 }
 
+/// Adds the tasks that turn block (i, j) of A into that of the factor, from those to its left and
+/// row j of L.
+template <class T, class Rows>
+void add_below_diagonal(tasks::TaskGraph& graph, const Rows& a, index_t i, const CutOperand<T>& l,
+                        index_t j) {
+    for_each_update(l.layout(), 0, j, [&](TileRange k) {
+        graph.add(
+            {"gemm", i, j, work::gemm(a.block(i, j), a.row(i, k).cols)}, CholeskyRanks::update(j),
+            AccessList().row(a, i, k).row(l, j, k), AccessList().add(a.handle(i, j)),
+            [left = a.row(i, k), right = l.row(j, k), tile = a.block(i, j)] {
+                blas::gemm(blas::Op::none, blas::Op::transpose, T(-1), left, right, T(1), tile);
+            });
+    });
+    graph.add({"trsm", i, j, work::triangle(l.block(j, j).rows, a.block(i, j))},
+              CholeskyRanks::panel(j), {l.handle(j, j)}, {a.handle(i, j)},
+              [diagonal = l.block(j, j), tile = a.block(i, j)] {
+                  blas::trsm(blas::Side::right, blas::Op::transpose, T(1), diagonal, tile);
+              });
+}
+
 }  // namespace
 
 // Each tile receives its updates in groups of panels, left to right: a fixed order, so the same
@@ -41,25 +61,23 @@ void add_cholesky(tasks::TaskGraph& graph, const CutOperand<T>& a) {
                           factor_diagonal_tile(tile, row);
                       });
         }
-        for (index_t i = std::max(j + 1, first); i < a.blocks(); ++i) {
-            for_each_update(a.layout(), 0, j, [&](TileRange k) {
-                graph.add({"gemm", i, j, work::gemm(a.block(i, j), a.row(j, k).cols)},
-                          CholeskyRanks::update(j), AccessList().row(a, i, k).row(a, j, k),
-                          AccessList().add(a.handle(i, j)),
-                          [left = a.row(i, k), right = a.row(j, k), tile = a.block(i, j)] {
-                              blas::gemm(blas::Op::none, blas::Op::transpose, T(-1), left, right,
-                                         T(1), tile);
-                          });
-            });
-            graph.add({"trsm", i, j, work::triangle(a.block(j, j).rows, a.block(i, j))},
-                      CholeskyRanks::panel(j), {a.handle(j, j)}, {a.handle(i, j)},
-                      [diagonal = a.block(j, j), tile = a.block(i, j)] {
-                          blas::trsm(blas::Side::right, blas::Op::transpose, T(1), diagonal, tile);
-                      });
-        }
+        for (index_t i = std::max(j + 1, first); i < a.blocks(); ++i)
+            add_below_diagonal<T>(graph, a, i, a, j);
     }
 }
 
+template <class T>
+void add_solve_lower_from_right(tasks::TaskGraph& graph, const TiledOperand<T>& l,
+                                const DenseOperand<T>& b) {
+    const CutOperand<T> known(l, 0);
+    for (index_t j = 0; j < known.blocks(); ++j)
+        for (index_t i = 0; i < b.rows.tiles(); ++i) add_below_diagonal<T>(graph, b, i, known, j);
+}
+
+template void add_solve_lower_from_right(tasks::TaskGraph&, const TiledOperand<float>&,
+                                         const DenseOperand<float>&);
+template void add_solve_lower_from_right(tasks::TaskGraph&, const TiledOperand<double>&,
+                                         const DenseOperand<double>&);
 template void add_cholesky(tasks::TaskGraph&, const CutOperand<float>&);
 template void add_cholesky(tasks::TaskGraph&, const CutOperand<double>&);
 

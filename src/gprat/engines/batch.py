@@ -18,7 +18,7 @@ import numpy.typing as npt
 from gprat import _core, _progress, runtime
 from gprat._validation import Float64Array, FloatArray
 from gprat.engines.calls import ensure_fits, is_long
-from gprat.engines.cpu import compiled_program
+from gprat.engines.core_kernels import compiled_program
 from gprat.kernels import Program
 from gprat.noise import IntArray
 

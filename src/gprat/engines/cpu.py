@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,20 +22,17 @@ from gprat.engines.base import (
     Problem,
 )
 from gprat.engines.calls import Call, ensure_colors_fit
-from gprat.engines.diagnosis import explain_failure
+from gprat.engines.checks import check_factor, check_input_derivatives, damaged_factor
+from gprat.engines.core_kernels import core_covariance, explain
 from gprat.exceptions import (
-    InvalidInputError,
     NotPositiveDefiniteError,
     RankDeficientTrendError,
     TooFewThreadsError,
-    UnsupportedKernelError,
-    UnsupportedTypeError,
 )
-from gprat.kernels import Instruction, Program, PythonProgram
 from gprat.noise import IntArray
 from gprat.planning import choose_tile_size
 
-__all__ = ["CpuEngine", "CpuPosterior", "compiled_program"]
+__all__ = ["CpuEngine", "CpuPosterior"]
 
 _Result = TypeVar("_Result")
 
@@ -47,8 +43,6 @@ _THROUGH_K = Derivatives.PARAMETERS | Derivatives.NOISE | Derivatives.INPUTS
 class _Precision:
     """The part of the core for one dtype; that for float32 differs in nothing but the dtype."""
 
-    compiled_covariance: type[_core.CompiledCovarianceFloat64]
-    python_covariance: type[_core.PythonCovarianceFloat64]
     problem: type[_core.ProblemFloat64]
     posterior: type[_core.PosteriorFloat64]
     differentiate: Callable[..., Any]
@@ -59,8 +53,6 @@ class _Precision:
 
 _PRECISIONS: dict[Any, Any] = {
     np.dtype(np.float64): _Precision(
-        _core.CompiledCovarianceFloat64,
-        _core.PythonCovarianceFloat64,
         _core.ProblemFloat64,
         _core.PosteriorFloat64,
         _core.differentiate_float64,
@@ -69,8 +61,6 @@ _PRECISIONS: dict[Any, Any] = {
         _core.color_matrix_float64,
     ),
     np.dtype(np.float32): _Precision(
-        _core.CompiledCovarianceFloat32,  # type: ignore[arg-type]
-        _core.PythonCovarianceFloat32,  # type: ignore[arg-type]
         _core.ProblemFloat32,  # type: ignore[arg-type]
         _core.PosteriorFloat32,  # type: ignore[arg-type]
         _core.differentiate_float32,
@@ -111,7 +101,7 @@ class CpuEngine:
     ) -> Adjoint:
         """Return the objective and its derivatives."""
         if inputs:
-            _check_input_derivatives(problem)
+            check_input_derivatives(problem)
         results = _call(
             Call(problem, _differentiation(objective, inputs)),
             _PRECISIONS[problem.X.dtype].differentiate,
@@ -181,16 +171,13 @@ class CpuPosterior:
     def restore(cls, problem: Problem, factor: FloatArray) -> CpuPosterior:
         """Return the posterior whose factor is known."""
         core_problem = _core_problem(problem)
-        _check_factor(factor, problem, core_problem.factor_size)
+        check_factor(factor, problem, core_problem.factor_size)
         posterior = _PRECISIONS[problem.X.dtype].posterior
         try:
             return cls(problem, posterior(core_problem, factor), has_factor=True)
         except _core.NotPositiveDefinite as failure:
             row = failure.args[0]
-        raise InvalidInputError(
-            f"the factor is damaged: the entry of its diagonal at row {row} is not a positive "
-            "number. Compute the factor anew."
-        )
+        raise damaged_factor(row)
 
     def append(self, problem: Problem) -> CpuPosterior:
         """Return the posterior of more rows."""
@@ -269,7 +256,7 @@ class CpuPosterior:
     ) -> PosteriorAdjoint:
         """Return the derivatives of a function of the mean and of joint covariances."""
         if wanted & (Derivatives.INPUTS | Derivatives.TEST_INPUTS):
-            _check_input_derivatives(self._problem)
+            check_input_derivatives(self._problem)
         if wanted in Derivatives.TARGETS:
             covariance_cotangent = None  # no covariance depends on targets
         group = 1 if covariance_cotangent is None else covariance_cotangent.shape[1]
@@ -294,7 +281,7 @@ class CpuPosterior:
         self, X: FloatArray, basis: FloatArray
     ) -> tuple[Float64Array, Float64Array, Float64Array]:
         """Return derivatives of mean and variance by the test points."""
-        _check_input_derivatives(self._problem)
+        check_input_derivatives(self._problem)
         return self._run(
             Operation.PREDICT_GRADIENT, self._core.predict_gradient, X, basis, in_blocks=True
         )
@@ -396,7 +383,7 @@ def _run(
         raise RankDeficientTrendError(problem.basis_names, failure.args[0]) from None
     except _core.TooFewThreads as failure:
         raise _explain_threads(*failure.args) from None
-    raise _explain(problem, pivot, is_finite)
+    raise explain(problem, pivot, is_finite)
 
 
 def _numbers(result: Any) -> tuple[Any, ...]:
@@ -427,54 +414,10 @@ def _explain_threads(wanted: int, given: int) -> TooFewThreadsError:
     )
 
 
-def _explain(problem: Problem, row: int, is_finite: bool) -> NotPositiveDefiniteError:
-    program = problem.program
-
-    def covariance(A: FloatArray, B: FloatArray) -> Float64Array:
-        # In float64 for both dtypes, and between two sets: white noise tells no points apart.
-        points = np.ascontiguousarray(A, dtype=np.float64)
-        others = np.array(B, dtype=np.float64, order="C")
-        if isinstance(program, PythonProgram):
-            return program.covariance(points, others)
-        return _core.covariance_float64(
-            compiled_program(program, problem.X.shape[1]), program.parameters, points, others
-        )
-
-    return explain_failure(problem, row, is_finite, covariance)
-
-
-def _check_factor(factor: Any, problem: Problem, size: int) -> None:
-    """Refuse an array that cannot hold the tiles of the factor of a problem."""
-    dtype, n = problem.X.dtype, problem.X.shape[0]
-    if not isinstance(factor, np.ndarray):
-        raise UnsupportedTypeError(
-            f"the factor must be a NumPy array of dtype {dtype}, got {type(factor).__name__}."
-        )
-    if factor.dtype != dtype or factor.shape != (size,):
-        raise InvalidInputError(
-            f"the factor of {n} rows in tiles of {problem.tile_size} has shape ({size},) and dtype "
-            f"{dtype}, got shape {factor.shape} and dtype {factor.dtype}. Use the data, the tile "
-            "size and the dtype with which it was computed."
-        )
-    if not (factor.flags.c_contiguous and factor.flags.aligned):
-        raise InvalidInputError(
-            "the factor must be contiguous and aligned to its dtype. Pass "
-            "numpy.require(factor, requirements=['C', 'A'])."
-        )
-
-
-def _check_input_derivatives(problem: Problem) -> None:
-    if isinstance(problem.program, PythonProgram):
-        raise UnsupportedKernelError(
-            "derivatives by the inputs need a compiled kernel; this one is evaluated in Python, "
-            f"because {problem.program.reason}."
-        )
-
-
 def _core_problem(problem: Problem) -> _core.ProblemFloat64:
     """Hand a problem to the core."""
     created: _core.ProblemFloat64 = _PRECISIONS[problem.X.dtype].problem(
-        _covariance(problem),
+        core_covariance(problem.program, problem.X.shape[1], problem.X.dtype),
         problem.X,
         problem.Y,
         problem.basis,
@@ -482,63 +425,3 @@ def _core_problem(problem: Problem) -> _core.ProblemFloat64:
         problem.tile_size,
     )
     return created
-
-
-def _covariance(problem: Problem) -> _core.CovarianceFloat64:
-    """Hand a kernel with its hyperparameters to the core."""
-    precision, program = _PRECISIONS[problem.X.dtype], problem.program
-    if isinstance(program, PythonProgram):
-        covariance: _core.CovarianceFloat64 = precision.python_covariance(
-            *_callbacks(program), program.n_parameters
-        )
-        return covariance
-    compiled: _core.CovarianceFloat64 = precision.compiled_covariance(
-        compiled_program(program, problem.X.shape[1]),
-        program.parameters,
-        program.is_free.view(np.uint8),
-    )
-    return compiled
-
-
-def compiled_program(program: Program, n_features: int) -> _core.Program:
-    """Hand the structure of a compiled kernel to the core, or what it was handed before."""
-    return _core_program(program.instructions, program.n_parameters, n_features)
-
-
-@lru_cache(maxsize=256)
-def _core_program(
-    instructions: tuple[Instruction, ...], n_parameters: int, n_features: int
-) -> _core.Program:
-    """Hand a program's structure to the core; hyperparameters are given with each call."""
-    return _core.Program(
-        [
-            (int(i.opcode), list(i.parameters), list(i.features), i.constant, i.reciprocal)
-            for i in instructions
-        ],
-        n_parameters,
-        n_features,
-    )
-
-
-def _callbacks(program: PythonProgram) -> tuple[Callable[..., Any], ...]:
-    """Return what the core calls for the blocks of a kernel that is evaluated in Python."""
-
-    def pair(
-        first_row: int, rows: FloatArray, first_column: int, columns: FloatArray, same_set: bool
-    ) -> tuple[Float64Array, Float64Array | None]:
-        # Blocks of one set are either the same points or have none in common.
-        is_same = same_set and first_row == first_column
-        A = np.asarray(rows, dtype=np.float64)
-        return A, None if is_same else np.asarray(columns, dtype=np.float64)
-
-    def evaluate(*block: Any) -> Float64Array:
-        return program.covariance(*pair(*block))
-
-    def diagonal(points: FloatArray) -> Float64Array:
-        return program.diagonal(np.asarray(points, dtype=np.float64))
-
-    def gradient(*block_and_weights: Any) -> Float64Array:
-        *block, weights = block_and_weights
-        return program.contract_gradient(*pair(*block), np.asarray(weights, dtype=np.float64))
-
-    return evaluate, diagonal, gradient

@@ -45,6 +45,8 @@ class Fitting(EstimatorState):
     tile_size: Any
     progress: bool | None
     memory_limit: int | None
+    engine: str
+    client: Any
 
     _parameter_constraints: ClassVar[dict[str, Any]]
 
@@ -230,6 +232,8 @@ class Fitting(EstimatorState):
             threads=self.threads,
             dtype=np.float64 if self.dtype is None else self.dtype,
             memory_limit=self.memory_limit,
+            engine=self.engine,  # type: ignore[arg-type]
+            client=self.client,
             **noise,
         )
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
 from sklearn.gaussian_process.kernels import Kernel
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -84,6 +84,10 @@ class GaussianProcessRegressor(
         The most bytes that a computation may take at a time beyond the data, restarts that run at
         the same time together; None for what is available, and for a quarter of it for restarts.
         What needs more raises `InsufficientMemoryError` before it starts.
+    engine : {"cpu", "cluster"}, default="cpu"
+        Where the model computes, see `gprat.GP`. What is loaded from files and pickles is "cpu".
+    client : distributed.Client, default=None
+        The connection to the cluster, for ``engine="cluster"``; clones share it.
 
     Attributes
     ----------
@@ -152,6 +156,7 @@ class GaussianProcessRegressor(
         "random_state": ["random_state"],
         "nan_policy": [StrOptions({"raise", "omit"})],
         "noise": [Interval(Real, 0, None, closed="neither"), None],
+        "engine": [StrOptions({"cpu", "cluster"})],
     }
 
     def __init__(
@@ -177,6 +182,8 @@ class GaussianProcessRegressor(
         dtype: Any = None,
         progress: bool | None = False,
         memory_limit: int | None = None,
+        engine: str = "cpu",
+        client: Any = None,
     ) -> None:
         self.kernel = kernel
         self.alpha = alpha
@@ -198,6 +205,19 @@ class GaussianProcessRegressor(
         self.dtype = dtype
         self.progress = progress
         self.memory_limit = memory_limit
+        self.engine = engine
+        self.client = client
+
+    def __sklearn_clone__(self) -> Self:
+        """Return an unfitted copy with the same connection, which cannot be copied."""
+        parameters = self.get_params(deep=False)
+        client = parameters.pop("client")
+        copies = {name: clone(value, safe=False) for name, value in parameters.items()}
+        return type(self)(**copies, client=client)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the connection behind: the copy computes on its own processors."""
+        return {**super().__getstate__(), "engine": "cpu", "client": None}
 
     def log_marginal_likelihood(
         self,

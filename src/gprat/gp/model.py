@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,11 @@ from gprat.kernels import Kernel
 from gprat.means import MeanLike
 from gprat.persistence import saveable
 from gprat.priors import Distribution
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from gprat.engines.cluster import ClusterEngine
 
 __all__ = ["GP"]
 
@@ -87,6 +92,13 @@ class GP(Training, Prediction, Updating, Planning, Certifying, Storage):
         The most bytes that a computation of this model may take at a time beyond the data, its
         factor and the results included; None for what is available. What needs more, or more than
         is available, raises `InsufficientMemoryError` before it starts.
+    engine : {"cpu", "cluster"} or ClusterEngine, default="cpu"
+        Where the model computes: on the processors of this machine, or on the workers of a Dask
+        cluster, for more points than one machine has memory or time for. Results agree to
+        rounding. Files, pickles and copies are models of "cpu".
+    client : distributed.Client, default=None
+        The connection to the cluster, for ``engine="cluster"``. Its workers need this version of
+        gprat.
 
     Raises
     ------
@@ -96,6 +108,8 @@ class GP(Training, Prediction, Updating, Planning, Certifying, Storage):
         If an argument has a type that cannot be used. Also a ``TypeError``.
     UnsupportedKernelError
         If the kernel cannot be used. Also a ``ValueError``.
+    ClusterError
+        If the cluster is not connected, or a worker has another version of gprat.
 
     See Also
     --------
@@ -137,6 +151,8 @@ class GP(Training, Prediction, Updating, Planning, Certifying, Storage):
         threads: int | None = None,
         dtype: npt.DTypeLike | None = None,
         memory_limit: int | None = None,
+        engine: Literal["cpu", "cluster"] | ClusterEngine = "cpu",
+        client: Client | None = None,
     ) -> None:
         super().__init__(
             X,
@@ -153,6 +169,8 @@ class GP(Training, Prediction, Updating, Planning, Certifying, Storage):
             threads=threads,
             dtype=dtype,
             memory_limit=memory_limit,
+            engine=engine,
+            client=client,
         )
 
     @property

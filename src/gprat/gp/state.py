@@ -16,7 +16,7 @@ from gprat._hyperparameters import Hyperparameters
 from gprat._range import ensure_finite
 from gprat._resources import check_memory_limit, check_threads, tile_size_for
 from gprat._validation import Float64Array, FloatArray
-from gprat.engines.base import Objective, Posterior, Problem
+from gprat.engines.base import Engine, Objective, Posterior, Problem
 from gprat.engines.registry import get_engine
 from gprat.exceptions import InvalidInputError
 from gprat.gp.data import Data
@@ -99,7 +99,10 @@ class ModelState:
         threads: int | None,
         dtype: npt.DTypeLike | None,
         memory_limit: int | None = None,
+        engine: str | Engine = "cpu",
+        client: Any = None,
     ) -> None:
+        self._engine = get_engine(engine, client)
         self._dtype = validation.check_dtype(dtype, X)
         self._X = validation.check_training_inputs(X, self._dtype)
         n, d = self._X.shape
@@ -130,8 +133,7 @@ class ModelState:
         self._start_working_state()
 
     def _start_working_state(self) -> None:
-        """Make what belongs to this process: the engine, what it computed, and locks."""
-        self._engine = get_engine("cpu")
+        """Make what belongs to this process: what the engine computed, and locks."""
         self._posterior: Posterior | None = None
         self._moments: Moments | None = None
         self._make_locks()
@@ -143,13 +145,14 @@ class ModelState:
         self._training_lock = threading.RLock()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the factor behind: the copy computes its own when it needs one."""
+        """Leave the factor and the engine behind: the copy computes on its own processors."""
         working = {"_engine", "_posterior", "_moments", "_state_lock", "_training_lock"}
         with self._state_lock:
             return {name: value for name, value in self.__dict__.items() if name not in working}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self._engine = get_engine("cpu")
         self._start_working_state()
 
     def __copy__(self) -> Self:

@@ -42,6 +42,14 @@ T factor_of_tile(index_t i, index_t j) {
     return i == j ? T(1) : T(2);
 }
 
+/// Adds the derivatives of Σ adjoint(i, j)·k(row_i, column_j) over two parts of one set, which are
+/// the same or have no point in common. Of the same points the lower triangle counts, off the
+/// diagonal twice. Overwrites the adjoint.
+template <class T>
+void contract_pairs(const covariance::Covariance<T>& kernel, covariance::Points<T> rows,
+                    covariance::Points<T> columns, MatrixView<T> adjoint,
+                    const covariance::GradientSink<T>& sink);
+
 /// Contracts tile (i, j) of the adjoint at K, times its factor; overwrites it.
 template <class T>
 void contract_tile(const TrainingSink<T>& sink, MatrixView<T> adjoint, index_t i, index_t j,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "gprat/linalg/dense_operand.hpp"
 #include "gprat/linalg/tiled_matrix.hpp"
 #include "gprat/tasks/task_graph.hpp"
 
@@ -26,5 +27,10 @@ template <class T>
 void add_cholesky(tasks::TaskGraph& graph, const TiledOperand<T>& a) {
     add_cholesky(graph, CutOperand<T>(a, 0));
 }
+
+/// Adds the tasks that overwrite B with B·L⁻ᵀ: the factor's rows below L, if B is what is below A.
+template <class T>
+void add_solve_lower_from_right(tasks::TaskGraph& graph, const TiledOperand<T>& l,
+                                const DenseOperand<T>& b);
 
 }  // namespace gprat

@@ -1,0 +1,108 @@
+"""The connection to Dask's scheduler: what is expected of it and of the workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from gprat.exceptions import ClusterError, InvalidInputError, UnsupportedTypeError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["check_client", "check_workers"]
+
+_MANY = 3
+
+
+def check_client(client: Any) -> Client:
+    """Return the client if it can be used.
+
+    Raises
+    ------
+    ImportError
+        If Dask's ``distributed`` is not installed.
+    UnsupportedTypeError
+        If it is no client.
+    InvalidInputError
+        If there is none, or it is asynchronous.
+    ClusterError
+        If it is closed, or its scheduler does not answer.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ImportError(
+            'engine="cluster" needs Dask. Install it with: pip install "gprat[cluster]"'
+        ) from error
+    if client is None:
+        raise InvalidInputError(
+            'engine="cluster" needs a client that is connected to a cluster. Pass '
+            "client=distributed.Client(address), or distributed.Client() for one on this machine."
+        )
+    if not isinstance(client, Client):
+        raise UnsupportedTypeError(
+            f"client must be a distributed.Client, got {type(client).__name__}."
+        )
+    if client.asynchronous:
+        raise InvalidInputError(
+            "client must not be asynchronous: results are waited for. Pass "
+            "distributed.Client(address) without asynchronous=True."
+        )
+    if client.status != "running":
+        raise ClusterError(
+            f"the client is {client.status}. Connect a new one, distributed.Client(address), and "
+            "give it to the model."
+        )
+    return client
+
+
+def check_workers(client: Client) -> list[str]:
+    """Return the addresses of the workers, all of which have this version of gprat.
+
+    Raises
+    ------
+    ClusterError
+        If there is no worker, or one that has no gprat or another version of it.
+    """
+    addresses = list(client.nthreads())
+    if not addresses:
+        raise ClusterError(
+            "the cluster has no worker. Start some, with dask worker or cluster.scale(2), and wait "
+            "for them with client.wait_for_workers(2)."
+        )
+    ours = version("gprat")
+    found = client.run(_version_finder(), on_error="return")
+    wrong = {address: is_there for address, is_there in found.items() if is_there != ours}
+    if wrong:
+        named = "; ".join(
+            f"{address} has {_describe(is_there)}"
+            for address, is_there in list(wrong.items())[:_MANY]
+        )
+        more = f"; and {len(wrong) - _MANY} more" if len(wrong) > _MANY else ""
+        raise ClusterError(
+            f"every worker must have gprat {ours}, as this process has: {named}{more}. Install it "
+            f'there: pip install "gprat[cluster]=={ours}"'
+        )
+    return list(found)
+
+
+def _version_finder() -> Callable[[], str | None]:
+    """Return a function that travels as code, since workers may have no gprat to find it in."""
+
+    def find() -> str | None:
+        from importlib import metadata
+
+        try:
+            return metadata.version("gprat")
+        except metadata.PackageNotFoundError:
+            return None
+
+    return find
+
+
+def _describe(found: Any) -> str:
+    if isinstance(found, BaseException):
+        return f"failed to tell its version ({type(found).__name__}: {found})"
+    return "no gprat" if found is None else f"gprat {found}"

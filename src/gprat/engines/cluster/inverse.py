@@ -1,0 +1,151 @@
+"""K⁻¹ by blocks: X = L⁻¹ row by row, and XᵀX as the rows come.
+
+A row of X is dead once the rows below and XᵀX have taken their share, as is a block of L once the
+row of X is known. So all that lives at a time is about one triangle, as it is on one machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gprat._validation import Float64Array, FloatArray
+from gprat.engines.cluster.blocks import Finish, Model, compute, identity, nn, tn
+from gprat.engines.cluster.factor import Blocks, Factor
+from gprat.engines.cluster.graph import BlockGraph, Sum
+
+if TYPE_CHECKING:
+    from gprat.engines.cluster.futures import Future
+
+__all__ = ["add_gram", "add_triangular_inverse", "diagonal_of_inverse", "inverse_end_rank"]
+
+
+def inverse_end_rank(factor: Factor) -> int:
+    """Return the rank of what comes after the inverse."""
+    return factor.end_rank + 4 * len(factor.cuts) + 4
+
+
+def add_triangular_inverse(graph: BlockGraph, factor: Factor) -> Blocks:
+    """Add X = L⁻¹: X_ij = −L_ii⁻¹ Σ L_ik X_kj over j ≤ k < i. Blocks on its diagonal are dense."""
+    cuts, L, model = factor.cuts, factor.blocks, factor.model
+    X: Blocks = {}
+    for i in range(len(cuts)):
+        rank = _row_rank(factor, i)
+        size = cuts.size(i)
+        unit = graph.add("identity", (i,), identity, model, size, at=(i, i), rank=rank)
+        X[i, i] = graph.add(
+            "invert",
+            (i, i),
+            compute,
+            model,
+            unit,
+            [],
+            (size, size),
+            Finish.SOLVE,
+            L[i, i],
+            at=(i, i),
+            rank=rank,
+        )
+        for j in range(i):
+            shape = size, cuts.size(j)
+            panels = [(k, nn(-1.0, L[i, k], X[k, j], is_lower=k == j)) for k in range(j, i)]
+            solve = compute, (shape, Finish.SOLVE, L[i, i])
+            X[i, j] = graph.accumulate(
+                "invert",
+                (i, j),
+                Sum(model, None, panels, shape),
+                solve,
+                (lambda k: _row_rank(factor, k) + 1, rank),
+            )
+    return X
+
+
+def add_gram(
+    graph: BlockGraph,
+    factor: Factor,
+    X: Blocks,
+    scale: float,
+    last: Callable[[int, int], tuple[str, tuple[Callable[..., object], tuple[object, ...]]]],
+) -> Blocks:
+    """Add the lower triangle of scale·XᵀX.
+
+    Parameters
+    ----------
+    graph : BlockGraph
+        Takes the tasks.
+    factor : Factor
+        L.
+    X : dict of (int, int) to Future
+        Its inverse.
+    scale : float
+        A factor of all of it.
+    last : callable
+        ``last(i, j)`` names and is the last task of a block, with its arguments.
+    """
+    cuts = factor.cuts
+    S: Blocks = {}
+    for i in range(len(cuts)):
+        for j in range(i + 1):
+            panels = [
+                (k, tn(scale, X[k, i], X[k, j], lower=(k == i, k == j)))
+                for k in range(i, len(cuts))
+            ]
+            shape = cuts.size(i) if i == j else (cuts.size(i), cuts.size(j))
+            name, task = last(i, j)
+            S[i, j] = graph.accumulate(
+                name,
+                (i, j),
+                Sum(factor.model, None, panels, shape),
+                task,
+                (lambda k: _row_rank(factor, k) + 2, inverse_end_rank(factor)),
+            )
+    return S
+
+
+def diagonal_of_inverse(graph: BlockGraph, factor: Factor, weights: Sequence[Future]) -> FloatArray:
+    """Return diag(P), P = K⁻¹ − UUᵀ: column by column of X, with no block of XᵀX."""
+    X, cuts, rank = add_triangular_inverse(graph, factor), factor.cuts, inverse_end_rank(factor)
+    diagonals = []
+    for i in range(len(cuts)):
+        squares = [
+            graph.add("squares", (k, i), _squares, X[k, i], at=(k, i), rank=rank)
+            for k in range(i, len(cuts))
+        ]
+        diagonals.append(
+            graph.add(
+                "inverse_diagonal",
+                (i,),
+                _precision,
+                factor.model,
+                cuts.n,
+                squares,
+                weights[i],
+                at=(i, i),
+                rank=rank,
+            )
+        )
+    del X
+    return np.concatenate(graph.results(diagonals))
+
+
+def _squares(block: FloatArray) -> Float64Array:
+    squares: Float64Array = np.einsum("ij,ij->j", block, block, dtype=np.float64)
+    return squares
+
+
+def _precision(
+    model: Model, n: int, squares: Sequence[Float64Array], weights: FloatArray
+) -> FloatArray:
+    total: Float64Array = np.sum(squares, axis=0)
+    U = weights[:, model.n_outputs :].astype(np.float64)
+    rest = total - np.sum(U**2, axis=1)
+    # A row that alone determines a coefficient leaves nothing but rounding.
+    rounding = n * float(np.finfo(model.dtype).eps) * total
+    return np.where(rest > rounding, rest, 0.0).astype(model.dtype)
+
+
+def _row_rank(factor: Factor, i: int) -> int:
+    """Return the rank of row i of X; its updates, and its share of XᵀX, have the next two."""
+    return factor.end_rank + 2 + 4 * i

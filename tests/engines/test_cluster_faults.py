@@ -1,0 +1,63 @@
+"""Workers that are killed in a computation: it takes longer, and gives the same bits."""
+
+import os
+import signal
+import threading
+
+import numpy as np
+import pytest
+from distributed import Client, LocalCluster
+
+from gprat import GP
+from gprat.engines.cluster import ClusterEngine
+from gprat.exceptions import ClusterError
+from gprat.kernels import RBF
+
+
+@pytest.fixture
+def cluster():
+    """Workers that nobody else needs."""
+    with LocalCluster(
+        n_workers=3, threads_per_worker=1, processes=True, dashboard_address=":0"
+    ) as cluster:
+        yield cluster
+
+
+def everything(gp, Xs):
+    value, gradient = gp.log_marginal_likelihood(gp.theta, eval_gradient=True)
+    return np.concatenate([[value], gradient, *gp.predict_with_uncertainty(Xs)])
+
+
+def test_a_killed_worker_costs_time_and_no_bit(cluster):
+    rng = np.random.default_rng(11)
+    X, Xs = rng.normal(size=(160, 2)), rng.normal(size=(20, 2))
+    y = np.sin(X[:, 0])
+    with Client(cluster) as client:
+        engine = ClusterEngine(client, 16)
+
+        def model():
+            return GP(X, y, RBF(0.9), noise=0.1, engine=engine)
+
+        expected = everything(model(), Xs)
+        # Tasks go by their number of messages: the first kill comes early in one, the next late.
+        for delay in (0.05, 0.8):
+            pid = next(iter(client.run(os.getpid).values()))
+            killer = threading.Timer(delay, os.kill, (pid, signal.SIGKILL))
+            killer.start()
+            try:
+                assert np.array_equal(everything(model(), Xs), expected)
+            finally:
+                killer.join()
+            client.wait_for_workers(3)
+
+
+def test_a_lost_scheduler_is_an_error_that_leaves_the_model(cluster):
+    X = np.random.default_rng(12).normal(size=(40, 2))
+    client = Client(cluster)
+    gp = GP(X, X[:, 0], noise=0.1, engine="cluster", client=client)
+    before = gp.predict(X[:3])
+    cluster.close()
+    with pytest.raises(ClusterError):
+        gp.predict(X[:3])
+    client.close()
+    assert np.allclose(GP(X, X[:, 0], gp.kernel, gp.noise_variance).predict(X[:3]), before)
