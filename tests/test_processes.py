@@ -266,6 +266,33 @@ for threads in (1, 2, 4):
     assert run(NESTED + code) == ["True"] * 3
 
 
+def test_kernel_that_asks_its_own_model_is_refused():
+    code = """
+from gprat.kernels import RBF
+
+class Circular(RBF):
+    model = None
+
+    def __call__(self, X, Y=None, eval_gradient=False):
+        if Circular.model is not None:
+            Circular.model.predict(X[:1])
+        return super().__call__(X, Y, eval_gradient)
+
+for threads in (1, 2):
+    gprat.runtime.start(threads)
+    Circular.model = None
+    model = Circular.model = gprat.GP(X[:200], X[:200, 0], Circular(), tile_size=60)
+    for call in (model.predict, lambda _: model.log_marginal_likelihood(eval_gradient=True)):
+        try:
+            call(X[:5])
+        except gprat.exceptions.UnsupportedKernelError as error:
+            print("asked its own model" in str(error))
+    Circular.model = None
+    print(np.isfinite(model.predict(X[:5])).all())
+"""
+    assert run(code) == ["True"] * 6
+
+
 def test_callback_may_compute_and_change_threads():
     code = """
 def callback(iteration):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -12,10 +14,10 @@ from gprat import _core
 from gprat._validation import Float64Array, FloatArray
 from gprat.engines.base import Problem
 from gprat.engines.diagnosis import explain_failure
-from gprat.exceptions import NotPositiveDefiniteError
+from gprat.exceptions import NotPositiveDefiniteError, UnsupportedKernelError
 from gprat.kernels import Instruction, KernelProgram, Program, PythonProgram
 
-__all__ = ["compiled_program", "core_covariance", "explain"]
+__all__ = ["compiled_program", "core_covariance", "ensure_not_evaluated", "explain"]
 
 _COMPILED: dict[Any, Any] = {
     np.dtype(np.float64): _core.CompiledCovarianceFloat64,
@@ -25,6 +27,7 @@ _IN_PYTHON: dict[Any, Any] = {
     np.dtype(np.float64): _core.PythonCovarianceFloat64,
     np.dtype(np.float32): _core.PythonCovarianceFloat32,
 }
+_this_thread = threading.local()
 
 
 def core_covariance(
@@ -40,6 +43,32 @@ def core_covariance(
         compiled_program(program, n_features), program.parameters, program.is_free.view(np.uint8)
     )
     return compiled
+
+
+@contextmanager
+def _being_evaluated(program: PythonProgram) -> Iterator[None]:
+    """Note that this thread evaluates a kernel in Python."""
+    outer = getattr(_this_thread, "evaluated", ())
+    _this_thread.evaluated = (*outer, program)
+    try:
+        yield
+    finally:
+        _this_thread.evaluated = outer
+
+
+def ensure_not_evaluated(program: KernelProgram) -> None:
+    """Refuse a computation that a kernel asks of its own model, which waits for the kernel.
+
+    Raises
+    ------
+    UnsupportedKernelError
+        If this thread evaluates that kernel.
+    """
+    if any(program is outer for outer in getattr(_this_thread, "evaluated", ())):
+        raise UnsupportedKernelError(
+            "a kernel in Python asked its own model for a result, while the model waits for the "
+            "kernel. Use another model inside the kernel, fitted beforehand."
+        )
 
 
 def explain(problem: Problem, row: int, is_finite: bool) -> NotPositiveDefiniteError:
@@ -91,13 +120,16 @@ def _callbacks(program: PythonProgram) -> tuple[Callable[..., Any], ...]:
         return A, None if is_same else np.asarray(columns, dtype=np.float64)
 
     def evaluate(*block: Any) -> Float64Array:
-        return program.covariance(*pair(*block))
+        with _being_evaluated(program):
+            return program.covariance(*pair(*block))
 
     def diagonal(points: FloatArray) -> Float64Array:
-        return program.diagonal(np.asarray(points, dtype=np.float64))
+        with _being_evaluated(program):
+            return program.diagonal(np.asarray(points, dtype=np.float64))
 
     def gradient(*block_and_weights: Any) -> Float64Array:
         *block, weights = block_and_weights
-        return program.contract_gradient(*pair(*block), np.asarray(weights, dtype=np.float64))
+        with _being_evaluated(program):
+            return program.contract_gradient(*pair(*block), np.asarray(weights, dtype=np.float64))
 
     return evaluate, diagonal, gradient

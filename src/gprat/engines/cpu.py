@@ -23,7 +23,7 @@ from gprat.engines.base import (
 )
 from gprat.engines.calls import Call, ensure_colors_fit
 from gprat.engines.checks import check_factor, check_input_derivatives, damaged_factor
-from gprat.engines.core_kernels import core_covariance, explain
+from gprat.engines.core_kernels import core_covariance, ensure_not_evaluated, explain
 from gprat.exceptions import (
     NotPositiveDefiniteError,
     RankDeficientTrendError,
@@ -374,6 +374,7 @@ def _run(
     problem: Problem, function: Callable[..., _Result], *arguments: Any, **options: int
 ) -> _Result:
     """Call the core; explain its failures."""
+    ensure_not_evaluated(problem.program)
     threads = runtime.threads_for_call(problem.threads)
     try:
         return function(*arguments, threads=threads, **options)
