@@ -168,3 +168,30 @@ def test_noise_is_added_to_variances(joint, problem):
         )
     observed.variance.sum().backward()
     assert noise.grad == pytest.approx(6.0)
+
+
+def test_small_noise_is_added_to_the_last_digit():
+    """What is added is the noise, not a difference of variances that it is lost in."""
+    X = torch.zeros(1, 1, dtype=torch.float64)
+    far = torch.tensor([[50.0], [80.0]], dtype=torch.float64)
+    latent = condition(X, X[:, 0] + 1.0, 1e8 * RBF(1.0)).posterior(far, joint=True)
+    noise = torch.tensor([1e-3, 2e-3], dtype=torch.float64)
+    observed = latent.with_noise(noise)
+    assert torch.equal(observed.covariance, latent.covariance + torch.diag(noise))
+    assert torch.equal(observed.covariance.diagonal(), observed.variance)
+
+
+@pytest.mark.parametrize(
+    ("noise", "error", "message"),
+    [
+        (-0.1, InvalidInputError, "not negative, got -0.1"),
+        (torch.ones(4, dtype=torch.float64), InvalidInputError, r"shape \(3, 2\).*got shape \(4,\)"),
+        (torch.ones(5, 3, 2, dtype=torch.float64), InvalidInputError, r"got shape \(5, 3, 2\)"),
+        (torch.ones(2), UnsupportedTypeError, "noise is of dtype"),
+        ([0.1], UnsupportedTypeError, r"noise must be a torch\.Tensor, got list"),
+    ],
+)
+def test_noise_that_cannot_be_added(noise, error, message, problem):
+    latent = conditioned(problem).posterior(problem.batches)
+    with pytest.raises(error, match=message):
+        latent.with_noise(noise)

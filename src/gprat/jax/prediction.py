@@ -69,8 +69,13 @@ class Posterior:
         -------
         Posterior
             With the same mean.
+
+        Raises
+        ------
+        InvalidInputError
+            If they have another shape.
         """
-        added = jnp.broadcast_to(jnp.asarray(noise, self.mean.dtype), self.variance.shape)
+        added = self._as_variances(noise)
         variance = self.variance + added
         if self.covariance is None:
             return replace(self, variance=variance)
@@ -125,6 +130,17 @@ class Posterior:
         factor = self._factor(self.covariance)
         samples = factor @ (white if has_outputs else white[..., None])
         return self.mean + (samples if has_outputs else samples[..., 0])
+
+    def _as_variances(self, noise: ArrayLike) -> jax.Array:
+        """Return one noise variance for each point."""
+        values, shape = jnp.asarray(noise, self.mean.dtype), self.variance.shape
+        try:
+            return jnp.broadcast_to(values, shape)
+        except ValueError as error:
+            raise InvalidInputError(
+                f"noise must be one variance or have shape {shape}, one for each point, got shape "
+                f"{values.shape}."
+            ) from error
 
     def _white(
         self, key: jax.Array | None, n_samples: int, base_samples: ArrayLike | None
