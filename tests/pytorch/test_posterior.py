@@ -170,17 +170,6 @@ def test_noise_is_added_to_variances(joint, problem):
     assert noise.grad == pytest.approx(6.0)
 
 
-def test_small_noise_is_added_to_the_last_digit():
-    """What is added is the noise, not a difference of variances that it is lost in."""
-    X = torch.zeros(1, 1, dtype=torch.float64)
-    far = torch.tensor([[50.0], [80.0]], dtype=torch.float64)
-    latent = condition(X, X[:, 0] + 1.0, 1e8 * RBF(1.0)).posterior(far, joint=True)
-    noise = torch.tensor([1e-3, 2e-3], dtype=torch.float64)
-    observed = latent.with_noise(noise)
-    assert torch.equal(observed.covariance, latent.covariance + torch.diag(noise))
-    assert torch.equal(observed.covariance.diagonal(), observed.variance)
-
-
 @pytest.mark.parametrize(
     ("noise", "error", "message"),
     [

@@ -60,7 +60,7 @@ class BatchState:
         memory_limit: int | None,
     ) -> None:
         self._on_failure = _check_on_failure(on_failure)
-        self._dtype = validation.check_dtype(dtype, X[0] if isinstance(X, list) and X else X)
+        self._dtype = _check_dtype(dtype, X)
         self._threads = check_threads(threads)
         self._memory_limit = check_memory_limit(memory_limit)
         self._points = read_points(X, self._dtype)
@@ -343,6 +343,13 @@ def _check_on_failure(on_failure: Any) -> OnFailure:
     if choice not in ("raise", "nan"):
         raise InvalidInputError(f'unknown on_failure {on_failure!r}: expected "raise" or "nan".')
     return "raise" if choice == "raise" else "nan"
+
+
+def _check_dtype(dtype: Any, X: Any) -> np.dtype[Any]:
+    """Return the precision of a batch: float32 by itself where the points of all members have it."""
+    parts = X if isinstance(X, list | tuple) and X else [X]
+    dtypes = {validation.check_dtype(dtype, part) for part in parts}
+    return dtypes.pop() if len(dtypes) == 1 else np.dtype(np.float64)
 
 
 def _compile(kernel: Kernel, n_features: int) -> Program:

@@ -74,6 +74,17 @@ class Posterior:
         ------
         InvalidInputError
             If they have another shape.
+
+        Examples
+        --------
+        >>> import jax
+        >>> import numpy as np
+        >>> from gprat.jax import posterior
+        >>> from gprat.kernels import RBF
+        >>> jax.config.update("jax_enable_x64", True)
+        >>> latent = posterior(np.zeros((1, 1)), np.zeros(1), [[50.0]], RBF(1.0))
+        >>> np.asarray(latent.with_noise(0.5).variance)
+        array([1.5])
         """
         added = self._as_variances(noise)
         variance = self.variance + added

@@ -68,6 +68,16 @@ class Posterior:
             If they are negative, or have another shape.
         UnsupportedTypeError
             If they are neither a number nor a tensor of the dtype of the mean.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from gprat.kernels import RBF
+        >>> from gprat.torch import posterior
+        >>> X = torch.zeros(1, 1, dtype=torch.float64)
+        >>> latent = posterior(X, X[:, 0], X + 50.0, RBF(1.0))
+        >>> latent.with_noise(0.5).variance.numpy()
+        array([1.5])
         """
         added = self._as_variances(noise)
         variance = self.variance + added
