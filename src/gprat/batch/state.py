@@ -346,7 +346,7 @@ def _check_on_failure(on_failure: Any) -> OnFailure:
 
 
 def _check_dtype(dtype: Any, X: Any) -> np.dtype[Any]:
-    """Return the precision of a batch: float32 by itself where the points of all members have it."""
+    """Return the precision of a batch: unless it is given, float32 where all points have that."""
     parts = X if isinstance(X, list | tuple) and X else [X]
     dtypes = {validation.check_dtype(dtype, part) for part in parts}
     return dtypes.pop() if len(dtypes) == 1 else np.dtype(np.float64)

@@ -151,7 +151,7 @@ class GaussianModel(GPyTorchModel):
         >>> X = torch.linspace(0.0, 1.0, 6, dtype=torch.float64).unsqueeze(-1)
         >>> model = GPratModel(X[:5], torch.sin(6.0 * X[:5]))
         >>> model.condition_on_observations(X[5:], torch.sin(6.0 * X[5:])).gp
-        GP(n=6, d=1, kernel=RBF(length_scale=0.206), noise=0.00674, float64)
+        GP(n=6, d=1, kernel=RBF(length_scale=0.205), noise=0.00674, float64)
         """
         self.eval()
         points = self._transform_points(X)
