@@ -115,7 +115,8 @@ class Posterior:
         n_samples : int, default=1
             Number of functions, at least 1; not read if there are base samples.
         base_samples : array, default=None
-            Standard normal numbers of the shape of the result, for samples that vary smoothly with the test points.
+            Standard normal numbers of the shape of the result, for samples that vary smoothly with
+            the test points.
 
         Returns
         -------
