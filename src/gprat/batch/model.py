@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gprat.batch.checks import OnFailure
 from gprat.batch.prediction import BatchPrediction
-from gprat.batch.state import OnFailure
 from gprat.batch.training import BatchTraining
 from gprat.exceptions import UnsupportedTypeError
 from gprat.gp import GP
