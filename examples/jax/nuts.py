@@ -114,12 +114,12 @@ def draw_densities(
         values = 10.0**axis
         # Densities of the logarithm to base 10.
         before = np.exp(np.asarray(prior.log_prob(values))) * values * np.log(10.0)
-        axes.hist(
-            logarithms, bins=40, range=(axis[0], axis[-1]), density=True, color=BLUE, alpha=0.35
-        )
+        inside = (axis[0], axis[-1])
+        style = {"color": BLUE, "alpha": 0.35, "label": "samples"}
+        axes.hist(logarithms, bins=30, range=inside, density=True, **style)
         axes.plot(axis, before, color="#888888", lw=1.2, ls="--", label="prior")
         mark_fitted(axes, fitted[name], axis[0])
-        axes.set(xlim=(axis[0], axis[-1]), yticks=[], xlabel=f"log$_{{10}}$ {name}")
+        axes.set(xlim=inside, yticks=[], xlabel=f"log$_{{10}}$ {name}")
         axes.spines["left"].set_visible(False)
     panels[0].set_title("What the data say about the hyperparameters")
     panels[0].legend(loc="upper right")

@@ -95,3 +95,17 @@ def test_arrays_are_not_copied(rng):
     after = batch.log_marginal_likelihood()
     assert after[2] != before[2]
     assert np.delete(after, 2).tolist() == np.delete(before, 2).tolist()
+
+
+@pytest.mark.parametrize("sequence", [list, tuple])
+def test_single_precision_is_that_of_all_members(rng, sequence):
+    X, y, _ = draw_data(rng, "list", b=3)
+    single = [points.astype(np.float32) for points in X]
+    assert GPBatch(sequence(single), y).dtype == np.float32
+    for mixed in ([single[0], *X[1:]], [X[0], *single[1:]]):
+        batch = GPBatch(sequence(mixed), y, KERNEL)
+        assert batch.dtype == np.float64
+        exact = GPBatch([points.astype(np.float64) for points in mixed], y, KERNEL)
+        values = batch.log_marginal_likelihood()
+        assert values.tolist() == exact.log_marginal_likelihood().tolist()
+    assert GPBatch(sequence(X), y, dtype="float32").dtype == np.float32

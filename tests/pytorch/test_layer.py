@@ -2,6 +2,7 @@
 
 import copy
 import io
+import warnings
 
 import numpy as np
 import pytest
@@ -210,3 +211,32 @@ def test_the_trained_kernel_goes_into_a_model(problem):
 def test_arguments_that_make_no_sense(options, error, message):
     with pytest.raises(error, match=message):
         ExactGP(KERNEL, **options)
+
+
+def test_programs_around_it_are_compiled(problem):
+    """torch.compile takes what is PyTorch's, and calls the core as ever."""
+    layer = ExactGP(KERNEL, 0.3, features=network(), dtype=torch.float64)
+
+    def program(X, Xs):
+        prediction = layer.predict(X, problem.y, Xs.cos())
+        value = log_marginal_likelihood(X.sin(), problem.y, KERNEL)
+        points = posterior(X, problem.y, Xs.sin(), KERNEL)
+        return layer(X, problem.y) + value + prediction.mean.sum() + points.variance.sum()
+
+    results = []
+    for function in (program, torch.compile(program, backend="eager")):
+        layer.zero_grad()
+        X, Xs = problem.X.clone().requires_grad_(), problem.Xs.clone().requires_grad_()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the compiler, which looks at all tensors
+            value = function(X, Xs)
+        value.backward()
+        gradients = [parameter.grad for parameter in layer.parameters()]
+        results.append([value.detach(), X.grad, Xs.grad, *gradients])
+    for plain, compiled in zip(*results, strict=True):
+        assert torch.allclose(plain, compiled, rtol=1e-12, atol=1e-12)
+
+
+def test_it_prints_on_other_devices():
+    layer = ExactGP(KERNEL, 0.3).to("meta")
+    assert "device meta" in repr(layer)

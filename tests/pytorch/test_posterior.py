@@ -168,3 +168,23 @@ def test_noise_is_added_to_variances(joint, problem):
         )
     observed.variance.sum().backward()
     assert noise.grad == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize(
+    ("noise", "error", "message"),
+    [
+        (-0.1, InvalidInputError, "not negative, got -0.1"),
+        (
+            torch.ones(4, dtype=torch.float64),
+            InvalidInputError,
+            r"shape \(3, 2\).*got shape \(4,\)",
+        ),
+        (torch.ones(5, 3, 2, dtype=torch.float64), InvalidInputError, r"got shape \(5, 3, 2\)"),
+        (torch.ones(2), UnsupportedTypeError, "noise is of dtype"),
+        ([0.1], UnsupportedTypeError, r"noise must be a torch\.Tensor, got list"),
+    ],
+)
+def test_noise_that_cannot_be_added(noise, error, message, problem):
+    latent = conditioned(problem).posterior(problem.batches)
+    with pytest.raises(error, match=message):
+        latent.with_noise(noise)

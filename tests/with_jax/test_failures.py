@@ -204,6 +204,12 @@ def test_samples_need_covariances_and_numbers():
         covariances.sample(jax.random.key(0), 0)
 
 
+def test_noise_of_another_shape():
+    for joint in (False, True):
+        with pytest.raises(InvalidInputError, match=r"shape \(3,\), .*got shape \(2,\)"):
+            posterior(X, Y, X, KERNEL, joint=joint).with_noise(jnp.ones(2))
+
+
 def test_dtypes_promote_as_in_jax(rng):
     X, y = rng.normal(size=(9, 2)), rng.normal(size=9)
     exact = log_marginal_likelihood(X, y, Matern(0.8, nu=1.5))

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gprat.batch.checks import OnFailure
 from gprat.batch.prediction import BatchPrediction
-from gprat.batch.state import OnFailure
 from gprat.batch.training import BatchTraining
 from gprat.exceptions import UnsupportedTypeError
 from gprat.gp import GP
@@ -61,8 +61,8 @@ class GPBatch(BatchTraining, BatchPrediction):
         The most threads; None for all that the runtime has. Results are bitwise the same for any
         number.
     dtype : numpy.float64 or numpy.float32, default=None
-        Precision of the computation and of the results; None for float32 if X is float32, and
-        float64 otherwise.
+        Precision of the computation and of the results; None for float32 if X, or every array of a
+        list, is float32, and float64 otherwise.
     memory_limit : int, default=None
         The most bytes that a computation may take at a time beyond the data; None for what is
         available. What needs more raises `InsufficientMemoryError` before it starts.

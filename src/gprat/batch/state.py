@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from gprat import _validation as validation
 from gprat._range import ensure_finite
 from gprat._resources import check_memory_limit, check_threads
 from gprat._validation import Float64Array, FloatArray
+from gprat.batch.checks import OnFailure, check_dtype, check_on_failure, compile_for
 from gprat.batch.hyperparameters import BatchHyperparameters, check_noise, check_theta
 from gprat.batch.rows import Form, read_points, read_targets, which_are_finite
 from gprat.engines.base import Problem
@@ -24,18 +25,15 @@ from gprat.exceptions import (
     InvalidInputError,
     NotPositiveDefiniteError,
     RankDeficientTrendError,
-    UnsupportedKernelError,
 )
 from gprat.gp.state import NoiseBounds, default_kernel
-from gprat.kernels import Kernel, Program, compile
+from gprat.kernels import Kernel
 from gprat.kernels.python_program import copy_compiled
 from gprat.means import MeanLike, as_mean
 from gprat.noise import IntArray
 from gprat.priors import Distribution, as_priors
 
-__all__ = ["BatchState", "OnFailure"]
-
-OnFailure: TypeAlias = Literal["raise", "nan"]
+__all__ = ["BatchState"]
 
 
 class BatchState:
@@ -59,8 +57,8 @@ class BatchState:
         dtype: npt.DTypeLike | None,
         memory_limit: int | None,
     ) -> None:
-        self._on_failure = _check_on_failure(on_failure)
-        self._dtype = validation.check_dtype(dtype, X[0] if isinstance(X, list) and X else X)
+        self._on_failure = check_on_failure(on_failure)
+        self._dtype = check_dtype(dtype, X)
         self._threads = check_threads(threads)
         self._memory_limit = check_memory_limit(memory_limit)
         self._points = read_points(X, self._dtype)
@@ -69,7 +67,7 @@ class BatchState:
         self._data_errors = self._find_data_errors()
         self._basis, self._targets = self._make_data()
         self._kernel = default_kernel() if kernel is None else kernel
-        program = _compile(self._kernel, self.n_features)
+        program = compile_for(self._kernel, self.n_features)
         self._kernel = copy_compiled(self._kernel)
         self._noise_bounds = noise_bounds
         log_bounds = validation.check_noise_bounds(noise_bounds)
@@ -336,23 +334,6 @@ class BatchState:
             basis = np.ascontiguousarray(self._mean.basis(points), dtype=self._dtype)
         ensure_finite("values of the mean's basis functions", self._dtype, basis)
         return basis
-
-
-def _check_on_failure(on_failure: Any) -> OnFailure:
-    choice = validation.as_choice(on_failure)
-    if choice not in ("raise", "nan"):
-        raise InvalidInputError(f'unknown on_failure {on_failure!r}: expected "raise" or "nan".')
-    return "raise" if choice == "raise" else "nan"
-
-
-def _compile(kernel: Kernel, n_features: int) -> Program:
-    program = compile(kernel, n_features)
-    if not isinstance(program, Program):
-        raise UnsupportedKernelError(
-            "a batch needs a compiled kernel; this one is evaluated in Python, because "
-            f"{program.reason}. Use gprat.GP for each member."
-        )
-    return program
 
 
 def _error_of(function: Callable[[], object]) -> GpratError | None:

@@ -91,6 +91,15 @@ class GaussianModel(GPyTorchModel):
             If a shape is wrong, or X has NaN or infinity in it.
         NotPositiveDefiniteError
             If the covariance matrix of the training data has no Cholesky factor.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from gprat.botorch import GPratModel
+        >>> X = torch.linspace(0.0, 1.0, 6, dtype=torch.float64).unsqueeze(-1)
+        >>> model = GPratModel(X, torch.sin(6.0 * X))
+        >>> model.posterior(X.reshape(3, 2, 1)).mean.shape  # three groups of two points
+        torch.Size([3, 2, 1])
         """
         self.eval()
         points = self._transform_points(X)
@@ -134,6 +143,15 @@ class GaussianModel(GPyTorchModel):
         ------
         UnsupportedTypeError, InvalidInputError
             As in `posterior`.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from gprat.botorch import GPratModel
+        >>> X = torch.linspace(0.0, 1.0, 6, dtype=torch.float64).unsqueeze(-1)
+        >>> model = GPratModel(X[:5], torch.sin(6.0 * X[:5]))
+        >>> model.condition_on_observations(X[5:], torch.sin(6.0 * X[5:])).gp
+        GP(n=6, d=1, kernel=RBF(length_scale=0.205), noise=0.00674, float64)
         """
         self.eval()
         points = self._transform_points(X)
@@ -173,6 +191,17 @@ class GaussianModel(GPyTorchModel):
         -------
         GaussianModel
             Its `batch_shape` is the sampler's followed by that of X.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from botorch.sampling import SobolQMCNormalSampler
+        >>> from gprat.botorch import GPratModel
+        >>> X = torch.linspace(0.0, 1.0, 6, dtype=torch.float64).unsqueeze(-1)
+        >>> model = GPratModel(X, torch.sin(6.0 * X))
+        >>> sampler = SobolQMCNormalSampler(torch.Size([8]), seed=0)
+        >>> model.fantasize(X[:1] + 0.1, sampler).posterior(X).mean.shape
+        torch.Size([8, 6, 1])
         """
         noise = self._noise if observation_noise is None else observation_noise
         with fantasizing():

@@ -69,8 +69,24 @@ class Posterior:
         -------
         Posterior
             With the same mean.
+
+        Raises
+        ------
+        InvalidInputError
+            If they have another shape.
+
+        Examples
+        --------
+        >>> import jax
+        >>> import numpy as np
+        >>> from gprat.jax import posterior
+        >>> from gprat.kernels import RBF
+        >>> jax.config.update("jax_enable_x64", True)
+        >>> latent = posterior(np.zeros((1, 1)), np.zeros(1), [[50.0]], RBF(1.0))
+        >>> np.asarray(latent.with_noise(0.5).variance)
+        array([1.5])
         """
-        added = jnp.broadcast_to(jnp.asarray(noise, self.mean.dtype), self.variance.shape)
+        added = self._as_variances(noise)
         variance = self.variance + added
         if self.covariance is None:
             return replace(self, variance=variance)
@@ -98,13 +114,14 @@ class Posterior:
             As `jax.random.normal` takes it; not read if there are base samples.
         n_samples : int, default=1
             Number of functions, at least 1; not read if there are base samples.
-        base_samples : array of shape (s, *mean.shape), default=None
-            Standard normal numbers, for samples that vary smoothly with the test points.
+        base_samples : array, default=None
+            Standard normal numbers of the shape of the result, for samples that vary smoothly with
+            the test points.
 
         Returns
         -------
-        array of shape (s, *mean.shape)
-            s functions at the points of each batch.
+        array of shape (s, ...)
+            s functions at the points of each batch, each of the shape of `mean`.
 
         Raises
         ------
@@ -125,6 +142,17 @@ class Posterior:
         factor = self._factor(self.covariance)
         samples = factor @ (white if has_outputs else white[..., None])
         return self.mean + (samples if has_outputs else samples[..., 0])
+
+    def _as_variances(self, noise: ArrayLike) -> jax.Array:
+        """Return one noise variance for each point."""
+        values, shape = jnp.asarray(noise, self.mean.dtype), self.variance.shape
+        try:
+            return jnp.broadcast_to(values, shape)
+        except ValueError as error:
+            raise InvalidInputError(
+                f"noise must be one variance or have shape {shape}, one for each point, got shape "
+                f"{values.shape}."
+            ) from error
 
     def _white(
         self, key: jax.Array | None, n_samples: int, base_samples: ArrayLike | None

@@ -53,7 +53,7 @@ class Data:
         for name in ("theta", "mean_coefficients"):
             if getattr(self, name) is not None:
                 check_tensor(getattr(self, name), name, self.X)
-        if not isinstance(self.noise, float | int):
+        if not isinstance(self.noise, float | int) or isinstance(self.noise, bool):
             check_tensor(self.noise, "noise", self.X)
 
     def values(self) -> tuple[Any, ...]:

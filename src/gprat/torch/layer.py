@@ -13,6 +13,7 @@ from gprat.differentiation import Regression
 from gprat.exceptions import InvalidInputError, UnsupportedTypeError
 from gprat.kernels import Kernel
 from gprat.means import MeanLike
+from gprat.torch._compiling import left_uncompiled
 from gprat.torch._tensors import DTYPES, Data, Tensor, check_tensor
 from gprat.torch.likelihood import likelihood_of
 from gprat.torch.posterior import Conditioned
@@ -152,7 +153,7 @@ class ExactGP(torch.nn.Module):
     @property
     def kernel(self) -> Kernel:
         """The kernel with the hyperparameters as they are now: a new object, for `gprat.GP`."""
-        return self._regression.kernel_at(self.theta.detach().numpy())
+        return self._regression.kernel_at(self.theta.detach().to("cpu", torch.float64).numpy())
 
     def forward(self, X: Tensor, y: Tensor) -> Tensor:
         """Return the log marginal likelihood of targets: what training maximises.
@@ -178,6 +179,7 @@ class ExactGP(torch.nn.Module):
         """
         return likelihood_of(self._regression, self._data(X, y))
 
+    @left_uncompiled
     def condition(self, X: Tensor, y: Tensor) -> Conditioned:
         """Condition on data, to predict many times; test inputs go through `features` too.
 
@@ -243,6 +245,8 @@ class ExactGP(torch.nn.Module):
 
     def extra_repr(self) -> str:
         """Return kernel and noise, for `print`."""
+        if self.theta.is_meta:
+            return "parameters without values, on the device meta"
         return f"kernel={self.kernel}, noise={self.noise.item():.3g}"
 
     def _data(self, X: Tensor, y: Tensor) -> Data:

@@ -9,12 +9,14 @@ import torch
 from gprat.differentiation import Regression, Wanted
 from gprat.kernels import Kernel
 from gprat.means import MeanLike
+from gprat.torch._compiling import left_uncompiled
 from gprat.torch._first_order import first_order
 from gprat.torch._tensors import Data, Tensor, as_array, as_tensors, wanted_of
 
 __all__ = ["likelihood_of", "log_marginal_likelihood"]
 
 
+@left_uncompiled
 def log_marginal_likelihood(
     X: Tensor,
     y: Tensor,
@@ -95,6 +97,7 @@ def log_marginal_likelihood(
     return likelihood_of(regression, Data(X, y, theta, noise, mean_coefficients))
 
 
+@left_uncompiled
 def likelihood_of(regression: Regression, data: Data) -> Tensor:
     """Return the log marginal likelihood of data under a model."""
     values = data.values()

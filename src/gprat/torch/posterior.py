@@ -12,6 +12,7 @@ from gprat.differentiation import Regression, Wanted
 from gprat.exceptions import InvalidInputError
 from gprat.kernels import Kernel
 from gprat.means import MeanLike
+from gprat.torch._compiling import left_uncompiled
 from gprat.torch._first_order import first_order
 from gprat.torch._tensors import (
     Data,
@@ -27,6 +28,7 @@ from gprat.torch.prediction import Posterior
 __all__ = ["Conditioned", "condition", "posterior", "predict"]
 
 
+@left_uncompiled
 def posterior(
     X: Tensor,
     y: Tensor,
@@ -110,6 +112,7 @@ def posterior(
     return conditioned.posterior(Xs, joint=joint)
 
 
+@left_uncompiled
 def condition(
     X: Tensor,
     y: Tensor,
@@ -190,6 +193,7 @@ class Conditioned:
         self._features = features
         self._versions = self._current_versions()
 
+    @left_uncompiled
     def posterior(self, Xs: Tensor, *, joint: bool = False) -> Posterior:
         """Predict the latent function at test points, differentiable by them and by the data.
 

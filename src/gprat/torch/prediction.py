@@ -55,18 +55,36 @@ class Posterior:
         ----------
         noise : float or Tensor
             One variance for all points, or one each, of a shape that can be broadcast to that of
-            `variance`.
+            `variance`; not negative.
 
         Returns
         -------
         Posterior
             With the same mean.
+
+        Raises
+        ------
+        InvalidInputError
+            If they are negative, or have another shape.
+        UnsupportedTypeError
+            If they are neither a number nor a tensor of the dtype of the mean.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from gprat.kernels import RBF
+        >>> from gprat.torch import posterior
+        >>> X = torch.zeros(1, 1, dtype=torch.float64)
+        >>> latent = posterior(X, X[:, 0], X + 50.0, RBF(1.0))
+        >>> latent.with_noise(0.5).variance.numpy()
+        array([1.5])
         """
-        variance = self.variance + noise
+        added = self._as_variances(noise)
+        variance = self.variance + added
         if self.covariance is None:
             return replace(self, variance=variance)
-        added = torch.diag_embed(variance - self.variance)
-        return replace(self, variance=variance, covariance=self.covariance + added)
+        covariance = self.covariance + torch.diag_embed(added)
+        return replace(self, variance=variance, covariance=covariance)
 
     def sample(
         self,
@@ -121,6 +139,23 @@ class Posterior:
         columns = white if has_outputs else white.unsqueeze(-1)
         samples = factor @ columns
         return self.mean + (samples if has_outputs else samples.squeeze(-1))
+
+    def _as_variances(self, noise: Tensor | float) -> Tensor:
+        """Return one noise variance for each point."""
+        values = self.variance.new_tensor(noise) if isinstance(noise, float | int) else noise
+        check_tensor(values, "noise", self.mean)
+        if bool((values < 0).any()):
+            raise InvalidInputError(
+                f"noise must be variances, which are not negative, got {values.min().item()}."
+            )
+        shape = self.variance.shape
+        try:
+            return values.expand(shape)
+        except RuntimeError as error:
+            raise InvalidInputError(
+                f"noise must be one variance or have shape {tuple(shape)}, one for each point, got "
+                f"shape {tuple(values.shape)}."
+            ) from error
 
     def _white(self, n_samples: int, generator: torch.Generator | None) -> Tensor:
         if isinstance(n_samples, bool) or not isinstance(n_samples, int) or n_samples < 1:
