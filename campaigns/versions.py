@@ -21,7 +21,7 @@ from packaging.utils import canonicalize_name
 from rich.console import Console
 from rich.table import Table
 
-from campaigns.environments import BUILD, ROOT, Environment
+from campaigns.environments import BUILD, ROOT, SUITES, Environment
 from campaigns.record import RESULTS, write_result
 
 __all__ = ["lower_bounds"]
@@ -107,16 +107,20 @@ def test(which: str, folder: Path, arguments: list[str]) -> int:
     }
     print_versions(which, versions)
     start = time.monotonic()
-    report = BUILD / "versions" / which / "report.xml"
-    status = environment.run("python", "-m", "pytest", "-q", f"--junitxml={report}", *arguments)
+    reports, statuses = [], []
+    for name, tests in ({"tests": arguments} if arguments else SUITES).items():
+        report = BUILD / "versions" / which / f"{name}.xml"
+        command = ["pytest", "-q", f"--junitxml={report}", *tests]
+        statuses.append(environment.run("python", "-m", *command))
+        reports.append(counts(report))
     figures = {
-        **counts(report),
-        "passed": status == 0,
+        **{name: sum(report[name] for report in reports) for name in reports[0]},
+        "passed": not any(statuses),
         "seconds": round(time.monotonic() - start),
         "tested_with": versions,
     }
     write_result(f"versions_{which}", figures, folder)
-    return status
+    return max(statuses)
 
 
 def counts(report: Path) -> dict[str, int]:
