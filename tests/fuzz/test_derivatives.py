@@ -34,7 +34,8 @@ def _everything(recipe, wanted=EVERYTHING):
     arguments = dict(recipe.arguments)
     dtype, noise = np.dtype(arguments.pop("dtype")), arguments.pop("noise")
     arguments.pop("noise_bounds", None)
-    X, y, points = (values.astype(dtype) for values in (recipe.X, recipe.y, recipe.points))
+    with np.errstate(over="ignore"):
+        X, y, points = (values.astype(dtype) for values in (recipe.X, recipe.y, recipe.points))
     regression = Regression(**arguments)
     value, by = regression.log_marginal_likelihood(X, y, noise=noise, wanted=wanted & ~Wanted.XS)
     results = {"value": value, **dict(_numbers(by))}
