@@ -156,6 +156,7 @@ class _LineSearch:
         changes = np.array([trial.loss for trial in self._trials]) - start.loss
         with np.errstate(all="ignore"):
             gains = 0.25 * slopes**2 / (changes - slopes)
-        # Written so that a parabola without a minimum, and NaN, promise everything.
-        gains = np.where(changes > slopes, gains, np.inf)
+        # Written so that a parabola without a minimum, and NaN, promise everything; at the start
+        # itself, where trials end, is nothing to be gained.
+        gains = np.where(slopes == 0.0, 0.0, np.where(changes > slopes, gains, np.inf))
         return float(gains.max() / max(1.0, abs(start.loss)))
