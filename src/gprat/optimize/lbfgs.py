@@ -80,7 +80,7 @@ class LBFGSB:
                 "gtol": _GRADIENT_TOLERANCE if gradient_tolerance is None else gradient_tolerance,
             },
         )
-        if result.status == _NO_LOWER_LOSS and line_search.promised() <= _FLAT * self.tolerance:
+        if result.status == _NO_LOWER_LOSS and line_search.is_flat(self.tolerance):
             return True, "no lower loss was found, and next to nothing is left to be gained"
         return bool(result.success), str(result.message)
 
@@ -142,21 +142,21 @@ class _LineSearch:
         self._accepted, self._trials = self._latest, []
         self._search.finish_iteration(self._latest)
 
-    def promised(self) -> float:
-        """Return what part of the loss was to be gained along the line that was searched last.
+    def is_flat(self, tolerance: float) -> bool:
+        """Whether next to nothing was to be gained along the line that was searched last.
 
-        By the parabola through the loss and its slope at the start, and the loss at a trial: the
-        most that any trial lets expect.
+        What a trial lets expect is the lowest point of the parabola through the loss and its slope
+        at the start and the loss at the trial; or, where rounding hides the change of the loss, no
+        more than that or than the slope says.
         """
         start = self._accepted
         if start is None or not self._trials:
-            return np.inf
+            return False
+        nothing = _FLAT * tolerance * max(1.0, abs(start.loss))
         steps = np.array([trial.theta - start.theta for trial in self._trials])
         slopes = steps @ start.gradient
         changes = np.array([trial.loss for trial in self._trials]) - start.loss
+        hidden = (np.abs(changes) <= nothing) & (np.abs(slopes) <= nothing)
         with np.errstate(all="ignore"):
             gains = 0.25 * slopes**2 / (changes - slopes)
-        # Written so that a parabola without a minimum, and NaN, promise everything; at the start
-        # itself, where trials end, is nothing to be gained.
-        gains = np.where(slopes == 0.0, 0.0, np.where(changes > slopes, gains, np.inf))
-        return float(gains.max() / max(1.0, abs(start.loss)))
+            return bool(np.all(hidden | ((changes > slopes) & (gains <= nothing))))
