@@ -168,3 +168,27 @@ def test_noise_is_added_to_variances(joint, problem):
         )
     observed.variance.sum().backward()
     assert noise.grad == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize(
+    ("noise", "message"),
+    [
+        (-1.0, "not negative"),
+        (float("nan"), "finite"),
+        (torch.full((6,), torch.inf, dtype=torch.float64), "finite"),
+        (torch.ones(3, dtype=torch.float64), r"shape \(6,\)"),
+        (torch.ones(2, 6, dtype=torch.float64), r"shape \(6,\)"),
+    ],
+)
+def test_noise_that_is_no_variance_is_refused(noise, message, problem):
+    prediction = posterior(problem.X, problem.y, problem.Xs, problem.kernel)
+    with pytest.raises(InvalidInputError, match=message):
+        prediction.with_noise(noise)
+    with pytest.raises(UnsupportedTypeError, match="noise must be a"):
+        prediction.with_noise("much")
+
+
+def test_base_samples_are_numbers(problem):
+    prediction = posterior(problem.X, problem.y, problem.Xs, problem.kernel, joint=True)
+    with pytest.raises(InvalidInputError, match="finite"):
+        prediction.sample(base_samples=torch.full((1, 6), torch.nan, dtype=torch.float64))

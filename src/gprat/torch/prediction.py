@@ -61,7 +61,15 @@ class Posterior:
         -------
         Posterior
             With the same mean.
+
+        Raises
+        ------
+        InvalidInputError
+            If a variance is negative or not finite, or their number is another.
+        UnsupportedTypeError
+            If they are neither a number nor a tensor that can be used.
         """
+        self._check_noise(noise)
         variance = self.variance + noise
         if self.covariance is None:
             return replace(self, variance=variance)
@@ -99,7 +107,7 @@ class Posterior:
         Raises
         ------
         InvalidInputError
-            If the prediction was not joint, or base samples have another shape.
+            If the prediction was not joint, or base samples have another shape or are not finite.
         NotPositiveDefiniteError
             If a covariance matrix has no Cholesky factor, for all jitter.
         """
@@ -116,11 +124,34 @@ class Posterior:
                 f"base_samples must have shape (s, {expected}) for s samples, got "
                 f"{tuple(white.shape)}. Draw them by torch.randn(s, *posterior.mean.shape)."
             )
+        if not white.isfinite().all():
+            raise InvalidInputError("base_samples must be finite, got NaN or infinity.")
         factor = self._factor()
         has_outputs = self.mean.ndim > self.variance.ndim
         columns = white if has_outputs else white.unsqueeze(-1)
         samples = factor @ columns
         return self.mean + (samples if has_outputs else samples.squeeze(-1))
+
+    def _check_noise(self, noise: Tensor | float) -> None:
+        if isinstance(noise, float | int):
+            given = torch.tensor(float(noise), dtype=self.mean.dtype)
+        else:
+            check_tensor(noise, "noise", self.mean)
+            given = noise.detach()
+        try:
+            fits = torch.broadcast_shapes(given.shape, self.variance.shape) == self.variance.shape
+        except RuntimeError:
+            fits = False
+        if not fits:
+            raise InvalidInputError(
+                f"noise must be one variance or of shape {tuple(self.variance.shape)}, one for "
+                f"each point, got shape {tuple(given.shape)}."
+            )
+        if not ((given >= 0.0) & given.isfinite()).all():
+            raise InvalidInputError(
+                "noise holds variances, which must be finite and not negative. Square standard "
+                "deviations first."
+            )
 
     def _white(self, n_samples: int, generator: torch.Generator | None) -> Tensor:
         if isinstance(n_samples, bool) or not isinstance(n_samples, int) or n_samples < 1:
