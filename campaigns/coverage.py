@@ -1,8 +1,9 @@
 """Which lines of Python and of C++ the tests run: ``python -m campaigns.coverage``.
 
 The extension and the tests of the core are compiled with counters. Then all tests run, also those
-that need GPyTorch, with the processes that they start. Lines that no test can reach are left out
-where a comment says why, ``not covered: REASON``, in either language.
+that need PyTorch, and those of JAX in a process of their own, with the processes that they start.
+Lines that no test can reach are left out where a comment says why, ``not covered: REASON``, in
+either language.
 """
 
 from __future__ import annotations
@@ -16,14 +17,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from campaigns.environments import BUILD, ROOT, Environment
+from campaigns.environments import BUILD, ROOT, SUITES, Environment
 from campaigns.record import RESULTS, write_result
 
 FOLDER = BUILD / "coverage"
 EXTENSION = FOLDER / "extension"
-
-# What they run is no test of gprat's, or programs that are built otherwise; counting slows it down.
-NOT_OURS = ["--ignore=tests/benchmarks", "--ignore=tests/campaigns"]
 
 # The least that may be covered, in per cent of lines.
 GOALS = {"python": 95.0, "c++": 90.0}
@@ -44,9 +42,7 @@ def make_environment() -> Environment:
         "--config-settings=cmake.define.GPRAT_COVERAGE=ON",
         "--config-settings=cmake.define.GPRAT_BUILD_TESTS=ON",
     )
-    environment.install("--group", "test", "--group", "coverage")
-    # Tests compare with GPyTorch and take its models over, where it is.
-    environment.install("--requirement", str(ROOT / "benchmarks/peers/requirements/gpytorch.txt"))
+    environment.install("--group", "test", "--group", "torch", "--group", "coverage")
     return environment
 
 
@@ -54,10 +50,16 @@ def run_tests(environment: Environment, arguments: list[str]) -> bool:
     """Run the tests of Python and of C++ with counters; return whether all passed."""
     for counters in EXTENSION.rglob("*.gcda"):
         counters.unlink()
-    measured = ["coverage", "run", "-m", "pytest", "-q", *NOT_OURS, *arguments]
-    python = environment.run("python", "-m", *measured, COVERAGE_FILE=str(FOLDER / "data"))
+    for records in FOLDER.glob("data*"):
+        records.unlink()
+    suites = [arguments] if arguments else SUITES.values()
+    measured = ["coverage", "run", "-m", "pytest", "-q"]
+    statuses = [
+        environment.run("python", "-m", *measured, *suite, COVERAGE_FILE=str(FOLDER / "data"))
+        for suite in suites
+    ]
     native = environment.run("ctest", "--test-dir", str(EXTENSION), "--output-on-failure")
-    return python == native == 0
+    return not any([*statuses, native])
 
 
 def python_lines(environment: Environment) -> dict[str, Any]:

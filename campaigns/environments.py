@@ -10,10 +10,17 @@ import venv
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["BUILD", "ROOT", "Environment"]
+__all__ = ["BUILD", "ROOT", "SUITES", "Environment"]
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build"
+
+# The tests of gprat, by arguments of pytest. Those of campaigns and benchmarks build and run other
+# programs. JAX has threads, with which a process must not fork: its tests have one of their own.
+SUITES = {
+    "tests": ["--ignore=tests/benchmarks", "--ignore=tests/campaigns"],
+    "with_jax": ["tests/with_jax", "src/gprat/jax"],
+}
 
 
 class Environment:

@@ -1,21 +1,28 @@
 """Hours in one process: thousands of operations with flat memory, and results without drift.
 
 ``python -m campaigns.soak --hours 1``. Every round works on one of a few data sets and repeats all
-that a model can do; whatever comes out must be what came out the first time, bit by bit. Every so
+that models can do; whatever comes out must be what came out the first time, bit by bit. Every so
 often eight Python threads do rounds at once, and forked children do while the parent computes.
+
+Memory is told in three ways: what is resident, which the allocators' habits move; what the C heap
+has given out and not got back; and how many blocks Python's own allocator has. A leak shows in one
+of the latter two.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import hashlib
 import itertools
 import os
+import sys
 import tempfile
 import threading
 import time
 import warnings
 from array import array
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -27,9 +34,10 @@ from rich.table import Table
 
 import gprat
 from campaigns.record import write_result
+from gprat.differentiation import Regression, Wanted
 from gprat.kernels import RBF, ConstantKernel, Matern, RationalQuadratic, WhiteKernel
 
-__all__ = ["Soak", "main"]
+__all__ = ["Soak", "figures", "main"]
 
 _THREADS = 8
 _DATA_SETS = 8
@@ -37,24 +45,22 @@ _DATA_SETS = 8
 _CROWD_EVERY, _FORK_EVERY = 50, 50
 # Memory is still filling caches in the first part of the time.
 _WARM_UP = 0.25
-# A leak of one small array a round would be more than this.
-_MOST_BYTES_A_ROUND = 512
+# What is kept for good in each round would be more than this.
+_LIMITS = {"resident_bytes": 512.0, "heap_bytes": 16.0, "python_blocks": 0.25}
 _KERNELS = (
     ConstantKernel(1.0) * RBF([1.0, 1.0]),
     Matern([0.8, 1.5], nu=2.5) + WhiteKernel(0.1),
     RationalQuadratic(0.9, 0.7),
 )
 
+Data = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Any]
 
-def one_round(seed: int, folder: Path, n: int) -> tuple[bytes, int]:
-    """Do all that a model can do; return a digest of every result, and how many operations."""
-    rng = np.random.default_rng(seed)
-    X = rng.uniform(-3.0, 3.0, size=(n + 16, 2))
-    y = np.sin(X[:, 0]) * np.cos(X[:, 1]) + 0.1 * rng.standard_normal(n + 16)
-    kernel = _KERNELS[seed % len(_KERNELS)]
-    path = folder / f"{threading.get_ident()}-{os.getpid()}.gprat"
+
+def life_of_a_model(data: Data, seed: int, path: Path) -> list[npt.ArrayLike]:
+    """Train, predict, take rows in and give them up, save and load; return all results."""
+    X, y, kernel = data
+    n = len(X) - 16
     results: list[npt.ArrayLike] = []
-
     gp = gprat.GP(X[:n], y[:n], kernel, 0.1, tile_size=32)
     results += gp.loss(eval_gradient=True)
     gp.optimize(max_iter=3)
@@ -67,15 +73,62 @@ def one_round(seed: int, folder: Path, n: int) -> tuple[bytes, int]:
     loaded = gprat.load(path)
     results += [*loaded.predict_with_full_cov(X[:5] + 0.5)]
     results.append(loaded.sample(X[:5] + 0.5, 3, random_state=seed))
+    return results
 
+
+def life_of_an_estimator(data: Data, seed: int, path: Path) -> list[npt.ArrayLike]:
+    """Fit, predict, save, load and predict again; return all results."""
+    X, y, kernel = data
+    n = len(X) - 16
     model = gprat.GaussianProcessRegressor(kernel, noise=0.1, tile_size=32)
     model.fit(X[:n], y[:n])
-    results += [*model.predict(X[n:], return_std=True)]
+    results: list[npt.ArrayLike] = [*model.predict(X[n:], return_std=True)]
     model.save(path)
     results.append(gprat.load(path).predict(X[n:]))
+    return results
+
+
+def life_of_a_batch(data: Data, seed: int, path: Path) -> list[npt.ArrayLike]:
+    """Train four models at once, and predict; return all results."""
+    X, y, kernel = data
+    n = len(X) // 4 * 4
+    batch = gprat.GPBatch(X[:n].reshape(4, -1, 2), y[:n].reshape(4, -1), kernel, 0.1)
+    batch.optimize(max_iter=3)
+    return [batch.theta, *batch.predict_with_uncertainty(X[:9])]
+
+
+def derivatives(data: Data, seed: int, path: Path) -> list[npt.ArrayLike]:
+    """Predict, and let derivatives flow back to all arguments; return all results."""
+    X, y, kernel = data
+    points, everything = X[:5] + 0.5, ~Wanted.MEAN_COEFFICIENTS
+    conditioned = Regression(kernel, tile_size=32).condition(X[:-16], y[:-16], noise=0.1)
+    prediction = conditioned.predict(points, joint=True)
+    by = conditioned.pull_back(points, prediction[0], np.eye(5), everything, joint=True)
+    assert by.X is not None
+    return [*prediction, by.X, by.theta, by.noise, by.y, by.Xs]  # type: ignore[list-item]
+
+
+# Each with how many operations it does.
+_LIVES: dict[Callable[[Data, int, Path], list[npt.ArrayLike]], int] = {
+    life_of_a_model: 10,
+    life_of_an_estimator: 4,
+    life_of_a_batch: 2,
+    derivatives: 2,
+}
+OPERATIONS = sum(_LIVES.values())
+"""Operations of a round."""
+
+
+def one_round(seed: int, folder: Path, n: int) -> bytes:
+    """Do all that models can do; return a digest of every result."""
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(-3.0, 3.0, size=(n + 16, 2))
+    y = np.sin(X[:, 0]) * np.cos(X[:, 1]) + 0.1 * rng.standard_normal(n + 16)
+    data = X, y, _KERNELS[seed % len(_KERNELS)]
+    path = folder / f"{threading.get_ident()}-{os.getpid()}.gprat"
+    results = [result for life in _LIVES for result in life(data, seed, path)]
     path.unlink()
-    digest = hashlib.sha256(b"".join(np.asarray(value).tobytes() for value in results))
-    return digest.digest(), 14
+    return hashlib.sha256(b"".join(np.asarray(value).tobytes() for value in results)).digest()
 
 
 class Soak:
@@ -91,10 +144,10 @@ class Soak:
 
     def __init__(self, folder: Path, n: int = 120) -> None:
         self._folder, self._n = folder, n
-        self._expected = [one_round(seed, folder, n)[0] for seed in range(_DATA_SETS)]
-        self.rounds = self.operations = self.crowds = self.forks = self.drifted = 0
-        # Milliseconds since the start, rounds, and resident bytes: one number after the other in an
-        # array, once a second, as a list of all would itself be a leak of a hundred bytes a round.
+        self._expected = [one_round(seed, folder, n) for seed in range(_DATA_SETS)]
+        self.rounds = self.crowds = self.forks = self.drifted = 0
+        # One number after the other in an array, once a second: a list of all would itself be a
+        # leak of a hundred bytes a round.
         self._samples = array("q")
         self._began = time.monotonic()
 
@@ -115,7 +168,7 @@ class Soak:
         with ThreadPoolExecutor(_THREADS) as pool:
             jobs = [pool.submit(one_round, i, self._folder, self._n) for i in range(_DATA_SETS)]
             for seed, job in enumerate(jobs):
-                self._count(seed, *job.result())
+                self._count(seed, job.result())
         self.crowds += 1
 
     def fork(self) -> None:
@@ -128,7 +181,7 @@ class Soak:
         if child == 0:
             status = 2
             try:
-                status = int(one_round(1, self._folder, self._n)[0] != self._expected[1])
+                status = int(one_round(1, self._folder, self._n) != self._expected[1])
             finally:
                 os._exit(status)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -137,29 +190,34 @@ class Soak:
         self.forks += 1
 
     @property
-    def memory(self) -> npt.NDArray[np.int64]:
-        """Milliseconds, rounds and resident bytes, shape (samples, 3)."""
-        return np.array(self._samples, dtype=np.int64).reshape(-1, 3)
+    def memory(self) -> dict[str, npt.NDArray[np.int64]]:
+        """Milliseconds, rounds, resident bytes, bytes of the C heap and Python's blocks."""
+        columns = np.array(self._samples, dtype=np.int64).reshape(-1, 5).T
+        return dict(zip(("milliseconds", "rounds", *_LIMITS), columns, strict=True))
 
-    def slope(self) -> float:
-        """Return by how many bytes a round memory grew, after the warm-up."""
+    def slopes(self) -> dict[str, float]:
+        """Return by how much a round memory grew, after the warm-up, in each of its units."""
         memory = self.memory
-        _, rounds, resident = memory[int(_WARM_UP * len(memory)) :].T.astype(np.float64)
+        late = slice(int(_WARM_UP * len(memory["rounds"])), None)
+        rounds = memory["rounds"][late].astype(np.float64)
         if rounds.size < 2:
-            return 0.0
-        return float(np.polyfit(rounds, resident, 1)[0])
+            return dict.fromkeys(_LIMITS, 0.0)
+        return {
+            name: float(np.polyfit(rounds, memory[name][late].astype(np.float64), 1)[0])
+            for name in _LIMITS
+        }
 
     def _sample(self) -> None:
         milliseconds = round(1000.0 * (time.monotonic() - self._began))
-        if not self._samples or milliseconds - self._samples[-3] >= 1000:
-            self._samples.extend((milliseconds, self.rounds, _resident_bytes()))
+        if not self._samples or milliseconds - self._samples[-5] >= 1000:
+            memory = _resident_bytes(), _heap_bytes(), sys.getallocatedblocks()
+            self._samples.extend((milliseconds, self.rounds, *memory))
 
     def _check(self, seed: int) -> None:
-        self._count(seed, *one_round(seed, self._folder, self._n))
+        self._count(seed, one_round(seed, self._folder, self._n))
 
-    def _count(self, seed: int, digest: bytes, operations: int) -> None:
+    def _count(self, seed: int, digest: bytes) -> None:
         self.rounds += 1
-        self.operations += operations
         self.drifted += digest != self._expected[seed]
 
 
@@ -168,24 +226,42 @@ def _resident_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+class _HeapInformation(ctypes.Structure):
+    """What glibc tells of its heap: malloc.h, struct mallinfo2."""
+
+    _names = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
+    _fields_ = [(name, ctypes.c_size_t) for name in _names.split()]
+
+
+def _heap_bytes() -> int:
+    """Return the bytes that the C heap has given out; 0 where the C library can't tell."""
+    inform = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if inform is None:
+        return 0
+    inform.restype = _HeapInformation
+    heap = inform()
+    return int(heap.uordblks + heap.hblkhd)
+
+
 def figures(soak: Soak) -> dict[str, Any]:
     """Return what is kept as JSON."""
-    memory = soak.memory
-    hours = memory[-1, 0] / 3.6e6
-    per_hour = soak.slope() * soak.rounds / hours if hours else 0.0
+    memory, slopes = soak.memory, soak.slopes()
+    hours = float(memory["milliseconds"][-1]) / 3.6e6
+    resident = memory["resident_bytes"] / 2**20
+    per_hour = slopes["resident_bytes"] * soak.rounds / hours if hours else 0.0
     return {
-        "hours": round(float(hours), 4),
+        "hours": round(hours, 4),
         "rounds": soak.rounds,
-        "operations": soak.operations,
+        "operations": OPERATIONS * soak.rounds,
         "crowds_of_threads": soak.crowds,
         "threads_of_a_crowd": _THREADS,
         "forks_under_load": soak.forks,
         "results_that_drifted": soak.drifted,
         "runtime_threads": gprat.runtime.threads(),
-        "resident_mib_after_warm_up": memory[int(_WARM_UP * len(memory)), 2] / 2**20,
-        "resident_mib_at_the_end": memory[-1, 2] / 2**20,
-        "slope_bytes_a_round": round(soak.slope(), 1),
+        "resident_mib_after_warm_up": round(float(resident[int(_WARM_UP * len(resident))]), 1),
+        "resident_mib_at_the_end": round(float(resident[-1]), 1),
         "slope_mib_an_hour": round(per_hour / 2**20, 3),
+        **{f"slope_{name}_a_round": round(slope, 3) for name, slope in slopes.items()},
     }
 
 
@@ -205,8 +281,8 @@ def main() -> int:
         table.add_row(name.replace("_", " "), f"{value:,}")
     Console().print(table)
     write_result("soak", found)
-    failed = bool(soak.drifted or left or soak.slope() > _MOST_BYTES_A_ROUND)
-    return int(failed)
+    grows = any(slope > _LIMITS[name] for name, slope in soak.slopes().items())
+    return int(bool(soak.drifted or left or grows))
 
 
 if __name__ == "__main__":

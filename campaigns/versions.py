@@ -21,13 +21,17 @@ from packaging.utils import canonicalize_name
 from rich.console import Console
 from rich.table import Table
 
-from campaigns.environments import BUILD, ROOT, Environment
+from campaigns.environments import BUILD, ROOT, SUITES, Environment
 from campaigns.record import RESULTS, write_result
 
 __all__ = ["lower_bounds"]
 
-# What is installed to build gprat, and what to test it.
-GROUPS = ("build", "test")
+# What is installed to build gprat, and what to test it, with what that includes.
+GROUPS = ("build", "demo", "jax", "test")
+
+# Old libraries meet new ones of which nobody says how old they may be, and which deprecate what the
+# old ones do. Tests that turn warnings into errors would tell of that, and of nothing else.
+WARNINGS = {"minimum": ["-W", "ignore::DeprecationWarning"], "newest": []}
 
 
 def requirements(project: dict[str, Any]) -> Iterator[Requirement]:
@@ -37,7 +41,6 @@ def requirements(project: dict[str, Any]) -> Iterator[Requirement]:
     for extra in metadata["optional-dependencies"].values():
         texts += extra
     for name in GROUPS:
-        # Groups that are included repeat what the extras say.
         texts += [item for item in project["dependency-groups"][name] if isinstance(item, str)]
     for text in texts:
         requirement = Requirement(text)
@@ -99,24 +102,32 @@ def print_versions(which: str, versions: dict[str, str]) -> None:
 
 def test(which: str, folder: Path, arguments: list[str]) -> int:
     """Make the environment, run the tests in it and keep the result; return the exit status."""
+    return test_in(make_environment(which), which, folder, arguments)
+
+
+def test_in(environment: Environment, which: str, folder: Path, arguments: list[str]) -> int:
+    """Run the tests in an environment and keep the result; return the exit status."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    environment = make_environment(which)
     installed = environment.versions()
     versions = {
         name: installed[name] for name in sorted(lower_bounds(project)) if name in installed
     }
     print_versions(which, versions)
     start = time.monotonic()
-    report = BUILD / "versions" / which / "report.xml"
-    status = environment.run("python", "-m", "pytest", "-q", f"--junitxml={report}", *arguments)
+    reports, statuses = [], []
+    for name, tests in ({"tests": arguments} if arguments else SUITES).items():
+        report = BUILD / "versions" / which / f"{name}.xml"
+        command = ["pytest", "-q", *WARNINGS[which], f"--junitxml={report}", *tests]
+        statuses.append(environment.run("python", "-m", *command))
+        reports.append(counts(report))
     figures = {
-        **counts(report),
-        "passed": status == 0,
+        **{name: sum(report[name] for report in reports) for name in reports[0]},
+        "passed": not any(statuses),
         "seconds": round(time.monotonic() - start),
         "tested_with": versions,
     }
     write_result(f"versions_{which}", figures, folder)
-    return status
+    return max(statuses)
 
 
 def counts(report: Path) -> dict[str, int]:

@@ -28,7 +28,7 @@ def expensive(X):
     return bowl**2 + 10 * (1 - 1 / (8 * np.pi)) * np.cos(a) + 10
 
 
-X = qmc.scale(qmc.Sobol(2, rng=0).random(8), LOWER, UPPER)
+X = qmc.scale(qmc.Sobol(2, scramble=False).random(8), LOWER, UPPER)
 y = expensive(X)
 
 # %%

@@ -352,6 +352,11 @@ def as_array(
     values: Any, name: str, expected: str = "convertible to an array of numbers"
 ) -> npt.NDArray[Any]:
     """Return `values` as an array of whatever dtype, or say what `name` must be."""
+    if np.ma.is_masked(values):
+        raise InvalidInputError(
+            f"{name} has masked entries; every value must be known. Drop the rows with "
+            "missing values, or fill them."
+        )
     try:
         return np.asarray(values)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -390,11 +395,6 @@ def _as_numbers(values: Any, name: str) -> npt.NDArray[Any]:
         raise UnsupportedTypeError(
             f"{name} is a sparse {type(values).__name__}; gprat computes with dense arrays. Pass "
             f"{name}.toarray()."
-        )
-    if np.ma.is_masked(values):
-        raise InvalidInputError(
-            f"{name} has masked entries; every value must be known. Drop the rows with "
-            "missing values, or fill them."
         )
     array = as_array(values, name)
     if array.dtype.kind == "O":

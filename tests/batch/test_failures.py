@@ -215,3 +215,32 @@ def test_too_little_memory(rng):
         with pytest.raises(InsufficientMemoryError, match=r"memory_limit allows 9\.77 KiB"):
             call()
     assert isinstance(batch.kernel, Kernel)
+
+
+def test_hyperparameters_that_theta_cannot_stand_for_are_refused():
+    """The exponential of a logarithm below -700 may be zero, for which there is no kernel."""
+    X, y = [[0.0], [1.0]], [[1.0, 2.0]]
+    with pytest.raises(InvalidInputError, match="logarithm of length_scale"):
+        GPBatch(X, y, RBF(5e-324))
+    batch = GPBatch(X, y, RBF(1.0))
+    with pytest.raises(InvalidInputError, match="logarithm of noise_variance"):
+        batch.noise_variance = 5e-324
+    assert batch.noise_variance.tolist() == [0.1]
+
+
+def test_noise_beyond_the_range_spoils_its_member_alone():
+    X, y = np.zeros((1, 1), np.float32), np.zeros((2, 1), np.float32)
+    batch = GPBatch(X, y, RBF(1.0), noise=[1.0, 1e160], on_failure="nan")
+    for predict in (batch.predict_with_uncertainty, batch.predict_with_full_cov):
+        mean, spread = predict(X, include_noise=True)
+        assert (mean[0], spread[0]) == (0.0, 1.5)
+        assert np.isnan(mean[1]).all()
+        assert np.isnan(spread[1]).all()
+
+
+def test_huge_targets_are_learned_without_warnings():
+    """Squares of the slopes of the loss overflow; warnings are errors here."""
+    batch = GPBatch([[[0.0]]], [[3e77]], RBF(1.0), noise=1.0)
+    start = batch.loss()
+    report = batch.optimize(max_iter=3, n_restarts=1, random_state=0)
+    assert (report.loss <= start).all()

@@ -15,7 +15,7 @@ with tempfile.TemporaryDirectory() as folder:
     soak.fork()
     found = figures(soak)
     print(soak.drifted, soak.rounds, soak.crowds, soak.forks, len(list(Path(folder).iterdir())))
-    assert found["operations"] == 14 * soak.rounds
+    assert found["operations"] == 18 * soak.rounds
 """
 
 

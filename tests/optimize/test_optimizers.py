@@ -49,6 +49,24 @@ def test_minimum_is_found(optimizer):
     assert np.allclose(report.gradient, quadratic(report.theta)[1])
 
 
+@pytest.mark.parametrize(("slope", "success"), [(1e-4, True), (1.0, False)])
+def test_a_start_that_rounding_favours_is_a_minimum(slope, success):
+    """No lower loss is found from there; whether one may exist is told by the slope."""
+    start = np.array([0.3, -0.2])
+
+    def objective(theta):
+        rounding = 1e-7 * (not np.array_equal(theta, start))
+        if success:
+            step = theta - start
+            return 1e3 + rounding + slope * step.sum() + 5.0 * step @ step, slope + 10.0 * step
+        # A slope that leads nowhere: a gradient that is wrong.
+        return 1e3 + rounding + 5.0 * np.sum((theta - start) ** 2), np.full(2, slope)
+
+    report = train(make_task(objective, bounds=WIDE, start=start), LBFGSB())
+    assert report.success == success, report.message
+    assert np.allclose(report.theta, start, atol=1e-4)
+
+
 @pytest.mark.parametrize("optimizer", **BY_NAME)
 def test_bounds_hold(optimizer):
     bounds = np.array([[-5.0, 0.5], [-1.0, 5.0]])

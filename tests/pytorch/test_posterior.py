@@ -174,6 +174,12 @@ def test_noise_is_added_to_variances(joint, problem):
     ("noise", "error", "message"),
     [
         (-0.1, InvalidInputError, "not negative, got -0.1"),
+        (float("nan"), InvalidInputError, "finite .* got nan"),
+        (
+            torch.full((3, 2), torch.inf, dtype=torch.float64),
+            InvalidInputError,
+            "finite .* got inf",
+        ),
         (
             torch.ones(4, dtype=torch.float64),
             InvalidInputError,
@@ -188,3 +194,9 @@ def test_noise_that_cannot_be_added(noise, error, message, problem):
     latent = conditioned(problem).posterior(problem.batches)
     with pytest.raises(error, match=message):
         latent.with_noise(noise)
+
+
+def test_base_samples_are_numbers(problem):
+    prediction = posterior(problem.X, problem.y, problem.Xs, problem.kernel, joint=True)
+    with pytest.raises(InvalidInputError, match="finite"):
+        prediction.sample(base_samples=torch.full((1, 6), torch.nan, dtype=torch.float64))

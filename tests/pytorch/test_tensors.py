@@ -217,3 +217,22 @@ def test_matrices_without_a_factor(problem):
             log_marginal_likelihood(X, y, constant, noise=0.0)
         with pytest.raises(NotPositiveDefiniteError, match="row"):
             posterior(X, y, problem.Xs, constant, noise=0.0)
+
+
+@pytest.mark.parametrize("transform", [torch.func.grad, torch.func.vmap, torch.func.jacrev])
+def test_transformations_of_functions_are_refused(transform, problem):
+    """Their tensors have no memory; autograd is the way."""
+
+    def likelihood(theta):
+        return log_marginal_likelihood(problem.X, problem.y, problem.kernel, theta)
+
+    theta = problem.theta if transform is not torch.func.vmap else problem.theta.repeat(2, 1)
+    with pytest.raises(UnsupportedTypeError, match=r"has no memory.*torch\.autograd\.grad"):
+        transform(likelihood)(theta)
+
+    def mean(Xs):
+        return posterior(problem.X, problem.y, Xs, problem.kernel).mean.sum()
+
+    points = problem.Xs if transform is not torch.func.vmap else problem.batches
+    with pytest.raises(UnsupportedTypeError, match="has no memory"):
+        transform(mean)(points)

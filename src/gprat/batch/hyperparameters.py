@@ -18,7 +18,7 @@ from gprat.kernels.program import from_theta
 from gprat.noise import IntArray
 from gprat.optimize.task import BoolArray
 
-__all__ = ["BatchHyperparameters", "check_noise", "check_theta"]
+__all__ = ["BatchHyperparameters", "check_noise", "check_range", "check_theta"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,7 +104,7 @@ class BatchHyperparameters:
 
 def check_theta(theta: npt.ArrayLike, hyperparameters: BatchHyperparameters) -> Float64Array:
     """Return theta as a new array of shape (b, p); one for all members may be given."""
-    names, is_log = hyperparameters.names, hyperparameters.is_log
+    names = hyperparameters.names
     shape = (len(hyperparameters.noise), len(names))
     array = validation.as_numbers(theta, "theta", np.dtype(np.float64))
     if array.shape not in (shape, shape[1:]):
@@ -114,6 +114,19 @@ def check_theta(theta: npt.ArrayLike, hyperparameters: BatchHyperparameters) -> 
             f"{array.shape}. See the properties theta and parameter_names."
         )
     values: Float64Array = np.array(np.broadcast_to(array, shape), dtype=np.float64)
+    _check_range(values, hyperparameters)
+    return values
+
+
+def check_range(hyperparameters: BatchHyperparameters) -> BatchHyperparameters:
+    """Return hyperparameters as they came, or refuse those for which no theta can stand."""
+    _check_range(hyperparameters.theta, hyperparameters)
+    return hyperparameters
+
+
+def _check_range(values: Float64Array, hyperparameters: BatchHyperparameters) -> None:
+    """Refuse theta, shape (b, p), whose exponentials would overflow or be zero."""
+    names, is_log = hyperparameters.names, hyperparameters.is_log
     limit = np.where(is_log, validation.LARGEST_LOG, np.finfo(np.float64).max)
     good = np.abs(values) <= limit  # written so that NaN fails
     if not good.all():
@@ -123,7 +136,6 @@ def check_theta(theta: npt.ArrayLike, hyperparameters: BatchHyperparameters) -> 
             f"member {member}: theta must hold numbers of at most {limit[position]:.3g} in size, "
             f"got {values[member, position]} for {what}{names[position]}."
         )
-    return values
 
 
 def check_noise(noise: Any, members: int, name: str, *, is_fixed: bool) -> Float64Array:

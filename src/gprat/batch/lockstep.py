@@ -25,6 +25,7 @@ __all__ = ["Lockstep", "Minima", "Settings", "Status"]
 Evaluate: TypeAlias = Callable[[IntArray, Float64Array], tuple[Float64Array, Float64Array]]
 
 _Array = TypeVar("_Array", bound=npt.NDArray[Any])
+_Method = TypeVar("_Method", bound=Callable[..., Any])
 
 # Part of the expected decrease that a step has to bring (Armijo), and how often it is shortened.
 _SUFFICIENT, _MOST_SHORTENINGS = 1e-4, 20
@@ -34,6 +35,11 @@ _SHORTEST, _LONGEST, _WITHOUT_LOSS = 0.1, 0.5, 0.3
 _MOST_FLAT = 3
 # By what the curvature is lowered where a step found none.
 _FLATTER = 0.25
+
+
+def _of_any_size(method: _Method) -> _Method:
+    """Let losses and gradients be so large that a step overflows: it then is one that fails."""
+    return np.errstate(all="ignore")(method)
 
 
 class Status(IntEnum):
@@ -169,7 +175,7 @@ class Lockstep:
         trial_loss, trial_gradient = self._evaluate(rows, trial)
         exists = _has_loss(trial_loss, trial_gradient)
         expected = np.einsum("ri,ri->r", gradient, trial - theta)
-        with np.errstate(invalid="ignore", over="ignore"):
+        with np.errstate(all="ignore"):
             change = trial_loss - loss
             is_lower = exists & (expected < 0.0) & (change <= _SUFFICIENT * expected)
         n_evaluations = minima.n_evaluations.copy()
@@ -177,7 +183,8 @@ class Lockstep:
         self.minima = minima = replace(minima, n_evaluations=n_evaluations)
         taken = np.flatnonzero(is_lower)
         if taken.size:
-            steps = trial[taken] - theta[taken], trial_gradient[taken] - gradient[taken]
+            with np.errstate(all="ignore"):
+                steps = trial[taken] - theta[taken], trial_gradient[taken] - gradient[taken]
             self._accept(rows[taken], trial[taken], trial_loss[taken], trial_gradient[taken])
             self._learn(rows[taken], *steps)
             self._aim(rows[taken])
@@ -200,13 +207,13 @@ class Lockstep:
             n_iterations=_with_rows(old.n_iterations, rows, old.n_iterations[rows] + 1),
         )
 
+    @_of_any_size
     def _learn(self, rows: IntArray, step: Float64Array, change: Float64Array) -> None:
         """Update the Hessians by what the gradients changed over a step."""
         curvature = np.einsum("ri,ri->r", step, change)
         squares = np.einsum("ri,ri->r", change, change)
         lengths = np.einsum("ri,ri->r", step, step)
-        with np.errstate(over="ignore", invalid="ignore"):
-            is_curved = curvature > 1e-10 * np.sqrt(squares * lengths)
+        is_curved = curvature > 1e-10 * np.sqrt(squares * lengths)
         straight = rows[~is_curved]
         self._hessian[straight] *= _FLATTER
         rows, step, change = rows[is_curved], step[is_curved], change[is_curved]
@@ -221,11 +228,11 @@ class Lockstep:
         hessian = self._hessian[rows]
         product = np.einsum("rij,rj->ri", hessian, step)
         along = np.einsum("ri,ri->r", step, product)
-        with np.errstate(all="ignore"):
-            hessian += change[:, :, None] * (change / curvature[:, None])[:, None, :]
-            hessian -= product[:, :, None] * (product / along[:, None])[:, None, :]
+        hessian += change[:, :, None] * (change / curvature[:, None])[:, None, :]
+        hessian -= product[:, :, None] * (product / along[:, None])[:, None, :]
         self._hessian[rows] = hessian
 
+    @_of_any_size
     def _aim(self, rows: IntArray) -> None:
         """Start new line searches, each along the quasi-Newton step of the free variables."""
         theta, gradient = self.minima.theta[rows], self.minima.gradient[rows]
@@ -248,8 +255,7 @@ class Lockstep:
             self._forget(rows[lost])
             size = self._hessian[rows[lost], 0, 0]
             direction[lost] = np.where(is_free[lost], -gradient[lost], 0.0) / size[:, None]
-        with np.errstate(over="ignore"):
-            excess = (np.abs(direction) / self._settings.longest_step).max(axis=1, initial=1.0)
+        excess = (np.abs(direction) / self._settings.longest_step).max(axis=1, initial=1.0)
         self._direction[rows] = direction / excess[:, None]
         self._length[rows] = 1.0
         self._shortenings[rows] = 0
@@ -257,10 +263,12 @@ class Lockstep:
     def _forget(self, rows: IntArray) -> None:
         """Begin anew with the gradient alone, whose steps are no longer than one."""
         p = self._lower.size
-        size = np.maximum(1.0, np.linalg.norm(self.minima.gradient[rows], axis=1))
+        # By hypotenuses, which don't overflow where squares would.
+        size = np.maximum(1.0, np.hypot.reduce(self.minima.gradient[rows], axis=1))
         self._hessian[rows] = size[:, None, None] * np.eye(p)
         self._is_new[rows] = True
 
+    @_of_any_size
     def _look_nearer(
         self,
         rows: IntArray,
@@ -270,11 +278,10 @@ class Lockstep:
         loss: Float64Array,
     ) -> None:
         """Shorten the steps, by the parabola through what is known; or give up."""
-        with np.errstate(all="ignore"):
-            part = -0.5 * expected / (change - expected)
-            nothing = self._settings.tolerance * np.maximum(1.0, np.abs(loss))
-            # Only rounding is left to be gained.
-            is_flat = exists & (np.abs(change) <= nothing) & (np.abs(expected) <= nothing)
+        part = -0.5 * expected / (change - expected)
+        nothing = self._settings.tolerance * np.maximum(1.0, np.abs(loss))
+        # Only rounding is left to be gained.
+        is_flat = exists & (np.abs(change) <= nothing) & (np.abs(expected) <= nothing)
         part = np.where(exists & (part <= _LONGEST), np.maximum(part, _SHORTEST), _LONGEST)
         self._length[rows] *= np.where(exists, part, _WITHOUT_LOSS)
         self._shortenings[rows] += 1
@@ -286,6 +293,7 @@ class Lockstep:
             self._forget(anew)
             self._aim(anew)
 
+    @_of_any_size
     def _end_where_done(self, rows: IntArray, decrease: Float64Array) -> None:
         settings, minima = self._settings, self.minima
         nothing = settings.tolerance * np.maximum(1.0, np.abs(minima.loss[rows]))
@@ -296,6 +304,7 @@ class Lockstep:
         self._end(rows, minima.n_iterations[rows] >= settings.max_iter, Status.MAX_ITER)
         self._end(rows, ends | self._is_stationary(rows), Status.CONVERGED)
 
+    @_of_any_size
     def _is_stationary(self, rows: IntArray) -> BoolArray:
         theta, gradient = self.minima.theta[rows], self.minima.gradient[rows]
         projected = theta - np.clip(theta - gradient, self._lower, self._upper)
@@ -326,8 +335,7 @@ def _newton_step(hessian: Float64Array, gradient: Float64Array, is_free: BoolArr
     matrices = np.where(both, hessian, np.eye(gradient.shape[1]))
     right = np.where(is_free, -gradient, 0.0)
     try:
-        with np.errstate(all="ignore"):
-            solution: Float64Array = np.linalg.solve(matrices, right[:, :, None])[:, :, 0]
+        solution: Float64Array = np.linalg.solve(matrices, right[:, :, None])[:, :, 0]
     except np.linalg.LinAlgError:
         # One of them is singular to the last bit: nobody is told which.
         return np.full(gradient.shape, np.nan)

@@ -136,15 +136,12 @@ class BatchPrediction(BatchState):
                 f"include_noise must be True or False, got {include_noise!r}. Add other variances "
                 "to the result."
             )
-        mean, spread, noise = self._predict(what, X)
-        if include_noise:
-            for part, variance in zip(spread, noise.astype(self._dtype), strict=True):
-                diagonal = np.diag_indices_from(part) if part.ndim == 2 else ...
-                part[diagonal] += variance
-        return mean, spread
+        return self._predict(what, X, bool(include_noise))
 
-    def _predict(self, what: Prediction, X: Any) -> tuple[ByMember, ByMember, Float64Array]:
-        """Return means, spreads, and the noise variances of the members they belong to."""
+    def _predict(
+        self, what: Prediction, X: Any, include_noise: bool = False
+    ) -> tuple[ByMember, ByMember]:
+        """Return means and spreads, with the noise variances of the members if they are wanted."""
         points = self._check_points(X)
         hyperparameters, posterior = self._conditioned()
         basis = self._basis_at(points.values)
@@ -158,11 +155,13 @@ class BatchPrediction(BatchState):
         has_spread = what is not Prediction.MEAN
         spread = points.by_member(results.spread, b, pairs=pairs) if has_spread else mean
         self._add_offset(mean, points)
+        if include_noise:
+            _add_to_diagonals(spread, hyperparameters.noise)
         failed = settings.members[results.failures[:, 0] != 0]
         self._clear({*self._data_errors, *failed.tolist()}, mean, spread)
         self._refuse_overflow(results, mean, spread)
         self._warn_of(results, settings.members)
-        return mean, spread, hyperparameters.noise
+        return mean, spread
 
     def _check_points(self, X: Any) -> Points:
         points = read_points(X, self._dtype, n_features=self.n_features)
@@ -193,8 +192,8 @@ class BatchPrediction(BatchState):
             return
         with np.errstate(over="ignore"):
             values: FloatArray = offset[:, 0].astype(self._dtype)
-        for member, part in enumerate(mean):
-            part += values[points.slice_of(member)]
+            for member, part in enumerate(mean):
+                part += values[points.slice_of(member)]
 
     def _clear(self, members: set[int], *results: ByMember) -> None:
         for member in members:
@@ -229,3 +228,11 @@ class BatchPrediction(BatchState):
             RoundingWarning,
             stacklevel=4,
         )
+
+
+def _add_to_diagonals(spread: ByMember, noise: Float64Array) -> None:
+    """Add each member's noise variance to its variances, or to the diagonal of its covariances."""
+    with np.errstate(over="ignore"):
+        for part, variance in zip(spread, noise, strict=True):
+            diagonal = np.diag_indices_from(part) if part.ndim == 2 else ...
+            part[diagonal] += part.dtype.type(variance)

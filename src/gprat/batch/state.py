@@ -15,7 +15,7 @@ from gprat._range import ensure_finite
 from gprat._resources import check_memory_limit, check_threads
 from gprat._validation import Float64Array, FloatArray
 from gprat.batch.checks import OnFailure, check_dtype, check_on_failure, compile_for
-from gprat.batch.hyperparameters import BatchHyperparameters, check_noise, check_theta
+from gprat.batch.hyperparameters import BatchHyperparameters, check_noise, check_range, check_theta
 from gprat.batch.rows import Form, read_points, read_targets, which_are_finite
 from gprat.engines.base import Problem
 from gprat.engines.batch import Batch, BatchPosterior, Cause, Settings
@@ -71,11 +71,13 @@ class BatchState:
         self._kernel = copy_compiled(self._kernel)
         self._noise_bounds = noise_bounds
         log_bounds = validation.check_noise_bounds(noise_bounds)
-        self._hyperparameters = BatchHyperparameters(
-            program,
-            np.tile(program.theta, (len(self), 1)),
-            check_noise(noise, len(self), "noise", is_fixed=log_bounds is None),
-            log_bounds,
+        self._hyperparameters = check_range(
+            BatchHyperparameters(
+                program,
+                np.tile(program.theta, (len(self), 1)),
+                check_noise(noise, len(self), "noise", is_fixed=log_bounds is None),
+                log_bounds,
+            )
         )
         self._priors_as_given = dict(priors) if isinstance(priors, Mapping) else priors
         self._priors = as_priors(
@@ -147,7 +149,7 @@ class BatchState:
     def noise_variance(self, noise: npt.ArrayLike) -> None:
         is_fixed = self._hyperparameters.log_noise_bounds is None
         variances = check_noise(noise, len(self), "noise_variance", is_fixed=is_fixed)
-        self._adopt(replace(self._hyperparameters, noise=variances))
+        self._adopt(check_range(replace(self._hyperparameters, noise=variances)))
 
     # Data and resources
 

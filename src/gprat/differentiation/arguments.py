@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -100,7 +101,7 @@ class Arguments:
             If they have another dtype.
         """
         _check_same_dtype(Xs, "Xs", self.dtype)
-        values = validation.as_array(Xs, "Xs")
+        values = validation.as_numbers(Xs, "Xs", self.dtype)
         if values.ndim < 2:
             raise InvalidInputError(
                 f"Xs must have shape (m, d), or (..., q, d) for batches of q points, got shape "
@@ -108,7 +109,8 @@ class Arguments:
                 "reshape(1, -1)."
             )
         shape = values.shape[:-1]
-        points = values if values.ndim == 2 else values.reshape(-1, values.shape[-1])
+        # Without features there is no telling how many rows an array has.
+        points = values if values.ndim == 2 else values.reshape(math.prod(shape), values.shape[-1])
         return validation.check_test_inputs(points, self.dtype, self.X.shape[1]), shape
 
     def finish_mean(
@@ -137,17 +139,15 @@ class Arguments:
         ------
         InvalidInputError
             If it has another shape, or is not finite.
+        UnsupportedTypeError
+            If it holds no real numbers.
         """
-        values = validation.as_array(cotangent, name)
+        values = validation.as_numbers(cotangent, name, self.dtype)
         if values.shape != shape:
             raise InvalidInputError(
                 f"{name} must have the shape {shape} of what was predicted, got {values.shape}. "
                 "Pass the derivative of a scalar by each of its entries."
             )
-        if values.dtype.kind not in "fiu":
-            raise UnsupportedTypeError(f"{name} must hold real numbers, got dtype {values.dtype}.")
-        with np.errstate(over="ignore"):
-            values = np.require(values, dtype=self.dtype, requirements=["C", "A"])
         if not validation.has_finite_sum(values) and not np.isfinite(values).all():
             raise InvalidInputError(
                 f"{name} must be finite, got NaN or infinity. The function of the predictions has "
@@ -294,11 +294,10 @@ def read_arguments(
     targets = validation.check_rows(y, "y", n, dtype)
     n_outputs = None if np.ndim(y) == 1 else targets.shape[1]
     applied = AppliedMean.read(mean, coefficients, d, targets.shape[1], n, dtype)
-    noise_shape = np.shape(noise)
-    if noise_shape == (1,):
-        noise = np.asarray(noise)[0]
-    variances, _ = validation.check_noise(noise, n, is_fixed=True)
-    return Arguments(inputs, targets, n_outputs, variances, noise_shape, applied)
+    given = validation.as_numbers(noise, "noise", np.dtype(np.float64))
+    one = given[0] if given.shape == (1,) else given
+    variances, _ = validation.check_noise(one, n, is_fixed=True)
+    return Arguments(inputs, targets, n_outputs, variances, given.shape, applied)
 
 
 def _check_same_dtype(values: Any, name: str, dtype: np.dtype[Any]) -> None:

@@ -333,7 +333,7 @@ def as_real_array(values: Any, name: str) -> npt.NDArray[np.float64]:
     Raises
     ------
     UnsupportedTypeError
-        If `values` is ragged, or holds text, booleans, complex numbers or other objects.
+        If `values` is ragged or masked, or holds text, booleans, complex numbers or other objects.
 
     Examples
     --------
@@ -341,7 +341,7 @@ def as_real_array(values: Any, name: str) -> npt.NDArray[np.float64]:
     array([1., 2.])
     """
     try:
-        array = np.asarray(values)
+        array = np.asarray(None if np.ma.is_masked(values) else values)
     except (
         ValueError,
         TypeError,

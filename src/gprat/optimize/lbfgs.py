@@ -15,6 +15,9 @@ from gprat.optimize.base import Evaluation, Search
 __all__ = ["LBFGSB"]
 
 _GRADIENT_TOLERANCE = 1e-5
+# SciPy's number for a line search in vain; and how much more than the tolerance it may have
+# promised where that is for rounding, which hides what is still to be gained.
+_NO_LOWER_LOSS, _FLAT = 2, 10.0
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ class LBFGSB:
                 "gtol": _GRADIENT_TOLERANCE if gradient_tolerance is None else gradient_tolerance,
             },
         )
+        if result.status == _NO_LOWER_LOSS and line_search.is_flat(self.tolerance):
+            return True, "no lower loss was found, and next to nothing is left to be gained"
         return bool(result.success), str(result.message)
 
     def _scale_of(self, size: int) -> Float64Array:
@@ -112,6 +117,9 @@ class _LineSearch:
         self._variables = variables
         self._highest_loss = -np.inf
         self._latest: Evaluation | None = None
+        # Where the present line search set out, and what it has tried.
+        self._accepted: Evaluation | None = None
+        self._trials: list[Evaluation] = []
 
     def __call__(self, u: Float64Array) -> tuple[float, Float64Array]:
         evaluation = self._search.evaluate(self._variables.theta(u))
@@ -121,10 +129,34 @@ class _LineSearch:
             penalty = self._highest_loss + 1.0 + abs(self._highest_loss)
             return penalty, np.zeros_like(u)
         self._latest = evaluation
+        if self._accepted is None:
+            self._accepted = evaluation
+        else:
+            self._trials.append(evaluation)
         self._highest_loss = max(self._highest_loss, evaluation.loss)
         return evaluation.loss, self._variables.scale * evaluation.gradient
 
     def finish(self, intermediate_result: OptimizeResult) -> None:
         """Tell where an iteration ended: an accepted step is the latest that was evaluated."""
         assert self._latest is not None
+        self._accepted, self._trials = self._latest, []
         self._search.finish_iteration(self._latest)
+
+    def is_flat(self, tolerance: float) -> bool:
+        """Whether next to nothing was to be gained along the line that was searched last.
+
+        What a trial lets expect is the lowest point of the parabola through the loss and its slope
+        at the start and the loss at the trial; or, where rounding hides the change of the loss, no
+        more than that or than the slope says.
+        """
+        start = self._accepted
+        if start is None or not self._trials:
+            return False
+        nothing = _FLAT * tolerance * max(1.0, abs(start.loss))
+        steps = np.array([trial.theta - start.theta for trial in self._trials])
+        slopes = steps @ start.gradient
+        changes = np.array([trial.loss for trial in self._trials]) - start.loss
+        hidden = (np.abs(changes) <= nothing) & (np.abs(slopes) <= nothing)
+        with np.errstate(all="ignore"):
+            gains = 0.25 * slopes**2 / (changes - slopes)
+            return bool(np.all(hidden | ((changes > slopes) & (gains <= nothing))))

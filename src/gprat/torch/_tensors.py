@@ -107,11 +107,24 @@ def check_tensor(value: Any, name: str, like: Tensor | None = None) -> None:
             f"{name} must be of dtype torch.float64 or torch.float32, got {value.dtype}. Convert "
             f"it, as by {name}.to(torch.float64)."
         )
+    _check_memory(value, name)
     if like is not None and value.dtype is not like.dtype:
         raise UnsupportedTypeError(
             f"{name} is of dtype {value.dtype} and X of {like.dtype}: all tensors of a call must "
             f"have one dtype. Pass {name}.to({like.dtype})."
         )
+
+
+def _check_memory(value: Tensor, name: str) -> None:
+    """Refuse a tensor that stands for others, as they do within transformations of functions."""
+    try:
+        as_array(value)
+    except RuntimeError as error:
+        raise UnsupportedTypeError(
+            f"{name} has no memory that could be read ({error}), as is so inside torch.func's "
+            "transformations and torch.compile. Differentiate by torch.autograd.grad or backward, "
+            "and call gprat in a function under torch.compiler.disable."
+        ) from error
 
 
 def as_array(value: Any) -> Any:

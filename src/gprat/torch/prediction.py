@@ -65,7 +65,7 @@ class Posterior:
         Raises
         ------
         InvalidInputError
-            If they are negative, or have another shape.
+            If they are negative or not finite, or have another shape.
         UnsupportedTypeError
             If they are neither a number nor a tensor of the dtype of the mean.
 
@@ -117,7 +117,7 @@ class Posterior:
         Raises
         ------
         InvalidInputError
-            If the prediction was not joint, or base samples have another shape.
+            If the prediction was not joint, or base samples have another shape or are not finite.
         NotPositiveDefiniteError
             If a covariance matrix has no Cholesky factor, for all jitter.
         """
@@ -134,6 +134,8 @@ class Posterior:
                 f"base_samples must have shape (s, {expected}) for s samples, got "
                 f"{tuple(white.shape)}. Draw them by torch.randn(s, *posterior.mean.shape)."
             )
+        if not white.isfinite().all():
+            raise InvalidInputError("base_samples must be finite, got NaN or infinity.")
         factor = self._factor()
         has_outputs = self.mean.ndim > self.variance.ndim
         columns = white if has_outputs else white.unsqueeze(-1)
@@ -144,9 +146,10 @@ class Posterior:
         """Return one noise variance for each point."""
         values = self.variance.new_tensor(noise) if isinstance(noise, float | int) else noise
         check_tensor(values, "noise", self.mean)
-        if bool((values < 0).any()):
+        if not bool((good := (values >= 0.0) & values.isfinite()).all()):
             raise InvalidInputError(
-                f"noise must be variances, which are not negative, got {values.min().item()}."
+                "noise must be variances, which are finite and not negative, got "
+                f"{values[~good].flatten()[0].item():g}."
             )
         shape = self.variance.shape
         try:
