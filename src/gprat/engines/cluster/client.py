@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,7 @@ from gprat.exceptions import ClusterError, InvalidInputError, UnsupportedTypeErr
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["check_client", "check_workers"]
+__all__ = ["check_client", "check_workers", "failures_of_cluster_explained"]
 
 _MANY = 3
 
@@ -86,6 +88,26 @@ def check_workers(client: Client) -> list[str]:
             f'there: pip install "gprat[cluster]=={ours}"'
         )
     return list(found)
+
+
+@contextmanager
+def failures_of_cluster_explained() -> Iterator[None]:
+    """Turn what Dask says of a cluster that is gone into an error of ours."""
+    from distributed.scheduler import KilledWorker
+
+    try:
+        yield
+    except KilledWorker as error:
+        raise ClusterError(
+            f"the cluster lost every worker that tried to compute a block: {error}. Workers that "
+            "run out of memory are killed: use more workers, or a smaller block_size."
+        ) from error
+    except (CancelledError, OSError) as error:
+        raise ClusterError(
+            "the cluster no longer answers, or has cancelled the computation: "
+            f"{type(error).__name__}: {error}. The model itself is unchanged: give it a client "
+            "that is connected, and call again."
+        ) from error
 
 
 def _version_finder() -> Callable[[], str | None]:

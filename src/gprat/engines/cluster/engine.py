@@ -11,15 +11,17 @@ import numpy as np
 from gprat._text import as_bytes
 from gprat._validation import Float64Array, FloatArray, check_positive_integer
 from gprat.engines.base import Adjoint, Objective, Posterior, Problem
+from gprat.engines.calls import is_long
 from gprat.engines.checks import check_factor, check_input_derivatives, damaged_factor
 from gprat.engines.cluster.adjoint import differentiate_likelihood
 from gprat.engines.cluster.client import check_client, check_workers
+from gprat.engines.cluster.conditioned import KnownFactor, failures_explained
 from gprat.engines.cluster.conditioning import add_conditioning, add_factor
 from gprat.engines.cluster.factor import Blocks
 from gprat.engines.cluster.graph import BlockGraph
 from gprat.engines.cluster.layout import Cuts, Grid, auto_block_size
 from gprat.engines.cluster.leave_one_out import differentiate_leave_one_out
-from gprat.engines.cluster.posterior import ClusterPosterior, KnownFactor, failures_explained
+from gprat.engines.cluster.posterior import ClusterPosterior
 from gprat.engines.cluster.products import multiply_covariance
 from gprat.engines.cluster.storage import blocks_of_tiles, factor_size, first_bad_row
 from gprat.engines.registry import get_engine
@@ -79,9 +81,10 @@ class ClusterEngine:
                 self._checked = workers = frozenset(check_workers(client))
         return Grid.of(list(workers))
 
-    def graph(self) -> BlockGraph:
-        """Return a graph for one computation, on the workers that there are."""
-        return BlockGraph(self._client, self._grid())
+    def graph(self, what: str, n: int) -> BlockGraph:
+        """Return a graph for one computation with n points, on the workers that there are."""
+        # A third of the operations of the factorisation is less than any but predictions take.
+        return BlockGraph(self._client, self._grid(), f"{what}, n = {n:,}", is_long(n**3 / 9.0))
 
     def cuts(self, n: int, group: int = 1) -> Cuts:
         """Cut rows, or test points, into blocks of whole groups."""
@@ -163,19 +166,23 @@ class ClusterEngine:
         if inputs:
             check_input_derivatives(problem)
         self.ensure_memory_for(problem)
-        graph, k = self.graph(), problem.Y.shape[1]
-        with failures_explained(problem):
-            factor = add_factor(graph, problem, self.cuts(problem.X.shape[0]), problem.tile_size)
+        n, k = problem.Y.shape
+        is_likelihood = objective is Objective.MARGINAL_LIKELIHOOD
+        title = "likelihood and gradient" if is_likelihood else "leave-one-out and gradient"
+        with failures_explained(problem), self.graph(title, n) as graph:
+            factor = add_factor(graph, problem, self.cuts(n), problem.tile_size)
             known = add_conditioning(graph, problem, factor)
-            if objective is Objective.LEAVE_ONE_OUT:
-                return differentiate_leave_one_out(graph, k, known)
-            return differentiate_likelihood(graph, k, known, inputs)
+            if is_likelihood:
+                return differentiate_likelihood(graph, k, known, inputs)
+            return differentiate_leave_one_out(graph, k, known)
 
     def multiply_covariance(
         self, problem: Problem, B: FloatArray
     ) -> tuple[Float64Array, Float64Array, Float64Array]:
         """Return KB, |K||B| and diag(K) without the factor."""
-        return multiply_covariance(self.graph(), problem, self.cuts(problem.X.shape[0]), B)
+        n = problem.X.shape[0]
+        with self.graph("products with the covariance matrix", n) as graph:
+            return multiply_covariance(graph, problem, self.cuts(n), B)
 
     def color(self, problem: Problem, Z: FloatArray) -> FloatArray:
         """Return LZ."""

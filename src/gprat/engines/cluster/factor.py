@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
-from gprat.engines.cluster.blocks import Finish, add_and_finish, compute, factorise, nn, nt, tn
-from gprat.engines.cluster.graph import BlockGraph, Sum, always
+from gprat.engines.cluster.blocks import (
+    Finish,
+    Product,
+    add_and_finish,
+    compute,
+    factorise,
+    nn,
+    nt,
+    products_of,
+    tn,
+)
+from gprat.engines.cluster.futures import Future
+from gprat.engines.cluster.graph import BlockGraph
 from gprat.engines.cluster.layout import Cuts
-
-if TYPE_CHECKING:
-    from gprat.engines.cluster.futures import Future
+from gprat.engines.cluster.sums import Last, Sum, accumulate, always
 
 __all__ = ["Blocks", "Factor", "add_cholesky", "add_columns", "add_vectors"]
 
-Blocks: TypeAlias = "dict[tuple[int, int], Future]"
+Blocks: TypeAlias = dict[tuple[int, int], Future]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +87,17 @@ def add_cholesky(
             panels = [(k, nt(-1.0, blocks[i, k], blocks[j, k])) for k in range(j)]
             ranks = always(4 * j + 2), 4 * j + (i > j)
             start = (rows[i], rows[j], False)
+            size = cuts.size(j)
             if i == j:
-                total = Sum(model, start, panels, cuts.size(j))
-                last = factorise, (cuts.size(j), cuts.begin(j))
-                blocks[j, j] = graph.accumulate("cholesky", (j, j), total, last, ranks)
+                total = Sum(model, start, panels, size, cuts)
+                last = Last(factorise, (size, cuts.begin(j)), size**3 / 3.0)
+                blocks[j, j] = accumulate(graph, "cholesky", (j, j), total, last, ranks)
             else:
-                shape = cuts.size(i), cuts.size(j)
-                total = Sum(model, start, panels, shape)
-                solve = compute, (shape, Finish.SOLVE_FROM_RIGHT, blocks[j, j])
-                blocks[i, j] = graph.accumulate("panel", (i, j), total, solve, ranks)
+                shape = cuts.size(i), size
+                total = Sum(model, start, panels, shape, cuts)
+                finish = shape, Finish.SOLVE_FROM_RIGHT, blocks[j, j]
+                solve = Last(compute, finish, float(shape[0] * size**2))
+                blocks[i, j] = accumulate(graph, "panel", (i, j), total, solve, ranks)
     return Factor(model, cuts, rows, blocks)
 
 
@@ -94,45 +105,66 @@ def add_vectors(
     graph: BlockGraph,
     factor: Factor,
     finish: Finish,
-    columns: Sequence[Future],
+    columns: Sequence[Any],
     name: str,
     width: int,
+    number: int = 0,
 ) -> list[Future]:
     """Add L⁻¹B, L⁻ᵀB, LB or LᵀB for a few columns, as blocks of rows.
 
-    The factor stays where it is: products are computed by the owner of its blocks, and travel.
+    The factor stays where it is: products are computed by the owners of its blocks, all of a row
+    that one of them has in one task, and travel. Each is added on its own, in a fixed order.
+
+    Parameters
+    ----------
+    graph : BlockGraph
+        Takes the tasks.
+    factor : Factor
+        L.
+    finish : Finish
+        Which of the four.
+    columns : sequence
+        Blocks of B: futures, or what `compute` starts from.
+    name : str
+        What the tasks are called.
+    width : int
+        Columns of B.
+    number : int, default=0
+        Which of that name they are.
     """
     count, model, L = len(factor.cuts), factor.model, factor.blocks
-    is_product = finish.is_product
     is_transposed = finish in (Finish.SOLVE_TRANSPOSED, Finish.MULTIPLY_TRANSPOSED)
     results: list[Any] = [None] * count
-    source = columns if is_product else results
+    source = columns if finish.is_product else results
     for i in range(count - 1, -1, -1) if is_transposed else range(count):
         shape = factor.cuts.size(i), width
-        terms = []
-        for k in range(i + 1, count) if is_transposed else range(i):
-            at = (k, i) if is_transposed else (i, k)
+        others = range(i + 1, count) if is_transposed else range(i)
+        places = [(k, i) if is_transposed else (i, k) for k in others]
+        owned: dict[str, list[tuple[int, Product, tuple[int, int]]]] = {}
+        for k, at in zip(others, places, strict=True):
             product = (tn if is_transposed else nn)(1.0, L[at], source[k])
-            terms.append(
-                graph.add(
-                    f"{name}_product",
-                    at,
-                    compute,
-                    model,
-                    None,
-                    [product],
-                    shape,
-                    at=at,
-                    rank=factor.end_rank,
-                )
+            owned.setdefault(graph.grid.owner(*at), []).append((k, product, at))
+        terms = [
+            graph.add(
+                f"{name}_product",
+                (*mine[0][2], number),
+                products_of,
+                model,
+                [(k, product) for k, product, _ in mine],
+                shape,
+                at=mine[0][2],
+                rank=factor.end_rank,
             )
+            for mine in owned.values()
+        ]
         results[i] = graph.add(
             name,
-            (i,),
+            (i, number),
             add_and_finish,
             model,
             columns[i],
             terms,
+            shape,
             finish,
             L[i, i],
             at=(i, i),
@@ -153,8 +185,8 @@ def add_columns(
     for i in range(len(cuts)):
         shape = cuts.size(i), width
         panels = [(k, nn(-1.0, L[i, k], V[k])) for k in range(i)]
-        total = Sum(factor.model, (factor.rows[i], points, True), panels, shape)
+        total = Sum(factor.model, (factor.rows[i], points, True), panels, shape, cuts)
         rank = factor.end_rank + 1 + q * len(cuts) + i
-        solve = compute, (shape, Finish.SOLVE, L[i, i])
-        V.append(graph.accumulate("whiten", (i, q), total, solve, (always(rank), rank)))
+        solve = Last(compute, (shape, Finish.SOLVE, L[i, i]), float(shape[0] ** 2 * width))
+        V.append(accumulate(graph, "whiten", (i, q), total, solve, (always(rank), rank)))
     return V

@@ -7,17 +7,16 @@ row of X is known. So all that lives at a time is about one triangle, as it is o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gprat._validation import Float64Array, FloatArray
-from gprat.engines.cluster.blocks import Finish, Model, compute, identity, nn, tn
+from gprat.engines.cluster.blocks import Finish, compute, invert, nn, tn
 from gprat.engines.cluster.factor import Blocks, Factor
-from gprat.engines.cluster.graph import BlockGraph, Sum
-
-if TYPE_CHECKING:
-    from gprat.engines.cluster.futures import Future
+from gprat.engines.cluster.futures import Future
+from gprat.engines.cluster.graph import BlockGraph
+from gprat.engines.cluster.model import Model
+from gprat.engines.cluster.sums import Last, Sum, accumulate
 
 __all__ = ["add_gram", "add_triangular_inverse", "diagonal_of_inverse", "inverse_end_rank"]
 
@@ -34,28 +33,26 @@ def add_triangular_inverse(graph: BlockGraph, factor: Factor) -> Blocks:
     for i in range(len(cuts)):
         rank = _row_rank(factor, i)
         size = cuts.size(i)
-        unit = graph.add("identity", (i,), identity, model, size, at=(i, i), rank=rank)
         X[i, i] = graph.add(
             "invert",
             (i, i),
-            compute,
+            invert,
             model,
-            unit,
-            [],
-            (size, size),
-            Finish.SOLVE,
             L[i, i],
+            size,
             at=(i, i),
             rank=rank,
+            work=size**3 / 3.0,
         )
         for j in range(i):
             shape = size, cuts.size(j)
             panels = [(k, nn(-1.0, L[i, k], X[k, j], is_lower=k == j)) for k in range(j, i)]
-            solve = compute, (shape, Finish.SOLVE, L[i, i])
-            X[i, j] = graph.accumulate(
+            solve = Last(compute, (shape, Finish.SOLVE, L[i, i]), float(size**2 * shape[1]))
+            X[i, j] = accumulate(
+                graph,
                 "invert",
                 (i, j),
-                Sum(model, None, panels, shape),
+                Sum(model, None, panels, shape, cuts),
                 solve,
                 (lambda k: _row_rank(factor, k) + 1, rank),
             )
@@ -67,7 +64,7 @@ def add_gram(
     factor: Factor,
     X: Blocks,
     scale: float,
-    last: Callable[[int, int], tuple[str, tuple[Callable[..., object], tuple[object, ...]]]],
+    last: Callable[[int, int], tuple[str, Last]],
 ) -> Blocks:
     """Add the lower triangle of scale·XᵀX.
 
@@ -82,7 +79,7 @@ def add_gram(
     scale : float
         A factor of all of it.
     last : callable
-        ``last(i, j)`` names and is the last task of a block, with its arguments.
+        ``last(i, j)`` is the name of a block, and its last task.
     """
     cuts = factor.cuts
     S: Blocks = {}
@@ -94,10 +91,11 @@ def add_gram(
             ]
             shape = cuts.size(i) if i == j else (cuts.size(i), cuts.size(j))
             name, task = last(i, j)
-            S[i, j] = graph.accumulate(
+            S[i, j] = accumulate(
+                graph,
                 name,
                 (i, j),
-                Sum(factor.model, None, panels, shape),
+                Sum(factor.model, None, panels, shape, cuts),
                 task,
                 (lambda k: _row_rank(factor, k) + 2, inverse_end_rank(factor)),
             )

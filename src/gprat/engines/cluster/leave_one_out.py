@@ -7,34 +7,23 @@ Z = S·diag(c)·U − ½U(Uᵀdiag(c)·U).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from gprat._validation import FloatArray
 from gprat.engines.base import Adjoint
 from gprat.engines.cluster.adjoint import add_sums
-from gprat.engines.cluster.blocks import (
-    Contracted,
-    Model,
-    Points,
-    Product,
-    compute,
-    contract_symmetric,
-    nn,
-    nt,
-    symmetric,
-    tn,
-    triangle,
-)
+from gprat.engines.cluster.blocks import Product, compute, nn, nt, symmetric, tn, triangle
 from gprat.engines.cluster.conditioning import Conditioning
+from gprat.engines.cluster.contraction import Contracted, contract_symmetric
 from gprat.engines.cluster.factor import Blocks
-from gprat.engines.cluster.graph import BlockGraph, Sum, always
+from gprat.engines.cluster.futures import Future
+from gprat.engines.cluster.graph import BlockGraph
 from gprat.engines.cluster.inverse import add_gram, add_triangular_inverse, inverse_end_rank
-
-if TYPE_CHECKING:
-    from gprat.engines.cluster.futures import Future
+from gprat.engines.cluster.model import Model, Points
+from gprat.engines.cluster.sums import Last, Sum, accumulate, always
 
 __all__ = ["differentiate_leave_one_out"]
 
@@ -45,10 +34,10 @@ def differentiate_leave_one_out(graph: BlockGraph, k: int, known: Conditioning) 
     cuts, model = factor.cuts, factor.model
     count, rank = len(cuts), inverse_end_rank(factor)
 
-    def last(i: int, j: int) -> tuple[str, tuple[Callable[..., Any], tuple[Any, ...]]]:
+    def last(i: int, j: int) -> tuple[str, Last]:
         if i == j:
-            return "inverse", (triangle, (cuts.size(i),))
-        return "inverse", (compute, ((cuts.size(i), cuts.size(j)),))
+            return "inverse", Last(triangle, (cuts.size(i),))
+        return "inverse", Last(compute, ((cuts.size(i), cuts.size(j)),))
 
     S = add_gram(graph, factor, add_triangular_inverse(graph, factor), 1.0, last)
     for i in range(count):
@@ -138,11 +127,12 @@ def _add_loo_contraction(
             panels = [(t, _symmetric_product(S, i, t, j, c[t])) for t in range(len(cuts))]
             shape = cuts.size(i) if i == j else (cuts.size(i), cuts.size(j))
             further = factor.rows[i], factor.rows[j], weights[i], weights[j]
-            blocks[i, j] = graph.accumulate(
+            blocks[i, j] = accumulate(
+                graph,
                 "loo_gradient",
                 (i, j),
-                Sum(factor.model, None, panels, shape),
-                (_contract_leave_one_out, further),
+                Sum(factor.model, None, panels, shape, cuts),
+                Last(_contract_leave_one_out, further),
                 (always(rank), rank),
             )
     return blocks
