@@ -9,6 +9,7 @@
 #include "gprat/linalg/access_list.hpp"
 #include "gprat/linalg/cholesky.hpp"
 #include "gprat/linalg/copy.hpp"
+#include "gprat/linalg/inverse.hpp"
 #include "gprat/linalg/multiply.hpp"
 #include "gprat/linalg/solve.hpp"
 #include "gprat/linalg/work.hpp"

@@ -91,10 +91,11 @@ class Recording:
             task["start"] = computed["start"] - self._zero_there
             task["end"] = computed["stop"] - self._zero_there
             task["work"] = self._work[record["key"]]
-            # Clocks of machines differ a little: what ended later released nobody.
-            inputs = [last[key] for key in self._needs[record["key"]] if key in last]
-            inputs = [number for number in inputs if tasks["end"][number] <= task["start"]]
-            task["released_by"] = max(inputs, key=lambda number: tasks["end"][number], default=-1)
+            inputs = [last[needs] for needs in self._needs[record["key"]] if needs in last]
+            task["released_by"] = max(inputs, default=-1)
+            if inputs:
+                # Clocks of workers differ a little, but nothing begins before its inputs are there.
+                task["start"] = max(task["start"], tasks["end"][max(inputs)])
             last[record["key"]] = place
         return tasks
 
