@@ -188,7 +188,8 @@ class ClusterPosterior(Conditioned):
         """Return diag(P)."""
 
         def gather(graph: BlockGraph, known: Conditioning) -> FloatArray:
-            return diagonal_of_inverse(graph, known.factor, known.weights)
+            done = known.half_log_determinants
+            return diagonal_of_inverse(graph, known.factor, done, known.weights)
 
         return self._run("inverse diagonal", gather)
 
