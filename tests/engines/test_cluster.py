@@ -13,7 +13,6 @@ from gprat.engines.cluster import client as connection
 from gprat.engines.cluster.layout import Cuts, Grid, auto_block_size
 from gprat.exceptions import (
     ClusterError,
-    InsufficientMemoryError,
     InvalidInputError,
     NotPositiveDefiniteError,
     UnsupportedTypeError,
@@ -175,13 +174,3 @@ def test_workers_with_another_version_are_named(client, monkeypatch, found, name
     X, y = data(7, n=5)
     with pytest.raises(ClusterError, match=rf"tcp://.* {named}"):
         GP(X, y, engine="cluster", client=client)
-
-
-def test_too_little_memory_is_refused(client, monkeypatch):
-    from gprat.engines.cluster import engine as module
-
-    monkeypatch.setattr(module, "_memory_limits", lambda dask_scheduler: [10_000, 10_000])
-    X, y = data(8, n=100)
-    gp = GP(X, y, engine="cluster", client=client)
-    with pytest.raises(InsufficientMemoryError, match=r"would fit: 6 workers .* at most 63 "):
-        gp.predict(X)
