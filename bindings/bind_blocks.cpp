@@ -161,16 +161,15 @@ nb::object compute(const nb::object& start, const nb::sequence& products, index_
 
 template <class T>
 nb::object compute_triangle(const nb::object& start, const nb::sequence& products, index_t size,
-                            index_t tile_size, bool factorise, int threads) {
+                            index_t tile_size, int finish, int threads) {
     const SumOfArrays<T> sum(start, products, size, size, tile_size);
     const TileLayout layout(size, tile_size);
     const index_t entries = TiledMatrix<T>::size_of(layout);
     Buffer<T> tiles(entries);
     run_interruptibly(threads, [&](const auto& options) {
         const TiledMatrix<T> block(layout, Buffer<T>::borrow(tiles.data(), entries));
-        blocks::compute_triangle<T>(
-            *sum, factorise ? blocks::Factorisation::cholesky : blocks::Factorisation::none, block,
-            options);
+        blocks::compute_triangle<T>(*sum, static_cast<blocks::TriangleFinish>(finish), block,
+                                    options);
     });
     return to_numpy(std::move(tiles), entries);
 }
@@ -208,7 +207,7 @@ void bind_for(nb::module_& module, const std::string& suffix, const std::string&
                "columns"_a, "tile_size"_a, "finish"_a, "triangle"_a.noconvert().none(),
                "threads"_a);
     module.def(("compute_triangle_" + suffix).c_str(), &compute_triangle<T>, "start"_a.none(),
-               "products"_a, "size"_a, "tile_size"_a, "factorise"_a, "threads"_a);
+               "products"_a, "size"_a, "tile_size"_a, "finish"_a, "threads"_a);
     module.def(("contract_" + suffix).c_str(), &contract<T>, "start"_a.none(), "products"_a, "of"_a,
                "wanted"_a, "tile_size"_a, "threads"_a);
 }

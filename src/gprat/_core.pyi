@@ -391,7 +391,8 @@ class blocks:  # noqa: N801 - a submodule
     """Blocks of a matrix: dense ones column-major, triangles one-dimensional as tiles.
 
     `start` is None for zeros, a block of the same kind, or covariances. `finish`: 0 nothing,
-    1 L⁻¹B, 2 L⁻ᵀB, 3 BL⁻ᵀ, 4 LB, 5 LᵀB with the triangle L. `wanted`: 1 parameters, 2 points, or
+    1 L⁻¹B, 2 L⁻ᵀB, 3 BL⁻ᵀ, 4 LB, 5 LᵀB with the triangle L; of a triangle 1 its Cholesky factor,
+    2 its inverse. `wanted`: 1 parameters, 2 points, or
     the sum.
     """
 
@@ -424,7 +425,7 @@ class blocks:  # noqa: N801 - a submodule
         products: Sequence[_Product],
         size: int,
         tile_size: int,
-        factorise: bool,
+        finish: int,
         threads: int,
     ) -> _Double: ...
     @staticmethod

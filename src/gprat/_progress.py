@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import IO, Any, TextIO, cast
@@ -23,6 +23,7 @@ from gprat._core import runtime as _runtime
 
 __all__ = [
     "bar",
+    "counted",
     "error_console",
     "get_wanted",
     "is_terminal",
@@ -80,22 +81,38 @@ def bar(title: str, total: float, pair: float) -> AbstractContextManager[object]
     """
     if _trainings or not _is_wanted():
         return contextlib.nullcontext()
-    return _Bar(title, total, pair)
+    return _CoreBar(title, total, pair)
+
+
+@contextlib.contextmanager
+def counted(title: str, total: float) -> Iterator[Callable[[float], None] | None]:
+    """Yield what is told how many operations are done, to show it; None if nobody looks.
+
+    Parameters
+    ----------
+    title : str
+        What is computed.
+    total : float
+        Floating-point operations.
+    """
+    if _trainings or not _is_wanted():
+        yield None
+        return
+    with _Bar(title, total) as bar:
+        yield bar.tell if bar.is_mine else None
 
 
 class _Bar:
-    """Told by the core how far it is, by the thread that waits for it."""
+    """Told how far a computation is, by the thread that waits for it."""
 
-    def __init__(self, title: str, total: float, pair: float) -> None:
-        self._title, self._total, self._pair = title, total, pair
+    def __init__(self, title: str, total: float) -> None:
+        self._title, self._total = title, total
         self._display: Progress | None = None
-        self._is_mine = False
+        self.is_mine = False
 
     def __enter__(self) -> _Bar:
-        self._is_mine = _one_at_a_time.acquire(blocking=False)
-        if self._is_mine:
-            self._next_look = time.perf_counter() + _PATIENCE
-            _runtime.set_progress_listener(self._tell)
+        self.is_mine = _one_at_a_time.acquire(blocking=False)
+        self._next_look = time.perf_counter() + _PATIENCE
         return self
 
     def __exit__(
@@ -104,15 +121,15 @@ class _Bar:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if not self._is_mine:
+        if not self.is_mine:
             return
         try:
-            _runtime.set_progress_listener(None)
             self._stop(is_complete=kind is None)
         finally:
             _one_at_a_time.release()
 
-    def _tell(self, flops: float, pairs: float) -> None:
+    def tell(self, done: float) -> None:
+        """Show that so many operations are done, if it is time to."""
         now = time.perf_counter()
         if now < self._next_look:
             return
@@ -121,7 +138,6 @@ class _Bar:
             self._stop(is_complete=False)
             return
         with output_may_be_gone():
-            done = flops + self._pair * pairs
             if self._display is None:
                 self._start(done)
             else:
@@ -154,6 +170,35 @@ class _Bar:
             if is_complete:
                 display.update(self._task, completed=self._total)
             display.stop()
+
+
+class _CoreBar(_Bar):
+    """Told by the core of this process."""
+
+    def __init__(self, title: str, total: float, pair: float) -> None:
+        super().__init__(title, total)
+        self._pair = pair
+
+    def __enter__(self) -> _Bar:
+        super().__enter__()
+        if self.is_mine:
+            _runtime.set_progress_listener(self._listen)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if self.is_mine:
+                _runtime.set_progress_listener(None)
+        finally:
+            super().__exit__(kind, error, traceback)
+
+    def _listen(self, flops: float, pairs: float) -> None:
+        self.tell(flops + self._pair * pairs)
 
 
 def _is_wanted() -> bool:

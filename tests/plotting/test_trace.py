@@ -13,6 +13,7 @@ from gprat.exceptions import InvalidInputError
 from gprat.plotting import plot_trace
 from gprat.tracing import critical_path
 from gprat.tracing.kinds import FAMILIES, family_of
+from gprat.tracing.remote import TRANSFER
 
 
 def record(threads=2, n=400):
@@ -110,7 +111,9 @@ def test_many_tasks_on_many_threads_are_few_artists():
     tasks["end"] = tasks["start"] + rng.uniform(0.5, 1.0, tasks.size)
     tasks["released_by"] = -1
     tasks.sort(order="end")
-    upper, lower = plot_trace(types.SimpleNamespace(tasks=tasks, n_threads=128))
+    upper, lower = plot_trace(
+        types.SimpleNamespace(tasks=tasks, n_threads=128, transfers=np.empty(0, dtype=TRANSFER))
+    )
     assert len(lower.collections) == 4
     assert sum(len(bars.get_paths()) for bars in lower.collections) == tasks.size
     assert len(lower.get_yticks()) <= 16
@@ -121,7 +124,9 @@ def test_many_tasks_on_many_threads_are_few_artists():
 def test_a_task_without_duration_is_drawn():
     tasks = np.zeros(1, dtype=record().tasks.dtype)
     tasks["released_by"] = -1
-    upper, lower = plot_trace(types.SimpleNamespace(tasks=tasks, n_threads=1))
+    upper, lower = plot_trace(
+        types.SimpleNamespace(tasks=tasks, n_threads=1, transfers=np.empty(0, dtype=TRANSFER))
+    )
     upper.figure.canvas.draw()
     assert lower.get_xlim() == (0.0, 1.0)
 

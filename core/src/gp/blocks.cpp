@@ -9,6 +9,7 @@
 #include "gprat/linalg/access_list.hpp"
 #include "gprat/linalg/cholesky.hpp"
 #include "gprat/linalg/copy.hpp"
+#include "gprat/linalg/inverse.hpp"
 #include "gprat/linalg/multiply.hpp"
 #include "gprat/linalg/solve.hpp"
 #include "gprat/linalg/work.hpp"
@@ -271,14 +272,15 @@ void compute(const Sum<T>& sum, Finish finish, const TiledMatrix<T>* l, index_t 
 }
 
 template <class T>
-void compute_triangle(const Sum<T>& sum, Factorisation factorisation, const TiledMatrix<T>& block,
+void compute_triangle(const Sum<T>& sum, TriangleFinish finish, const TiledMatrix<T>& block,
                       const tasks::RunOptions& options) {
     blas::initialise();
     const index_t size = block.layout().size();
     tasks::TaskGraph graph(with_threads_for(options, total_flops(sum, size, size)));
     const TiledOperand<T> operand(graph, block);
     add_sum(graph, sum, operand);
-    if (factorisation == Factorisation::cholesky) add_cholesky(graph, operand);
+    if (finish == TriangleFinish::cholesky) add_cholesky(graph, operand);
+    if (finish == TriangleFinish::inverse) add_triangular_inverse(graph, 0, operand);
     graph.run();
 }
 
@@ -325,7 +327,7 @@ BlockAdjoint contract(const Sum<T>& adjoint, const Covariances<T>& of, Wanted wa
 #define GPRAT_INSTANTIATE(T)                                                                    \
     template void compute(const Sum<T>&, Finish, const TiledMatrix<T>*, index_t, MatrixView<T>, \
                           const tasks::RunOptions&);                                            \
-    template void compute_triangle(const Sum<T>&, Factorisation, const TiledMatrix<T>&,         \
+    template void compute_triangle(const Sum<T>&, TriangleFinish, const TiledMatrix<T>&,        \
                                    const tasks::RunOptions&);                                   \
     template BlockAdjoint contract(const Sum<T>&, const Covariances<T>&, Wanted, index_t,       \
                                    const tasks::RunOptions&);

@@ -43,6 +43,8 @@ _LEGEND = {
     "other": "other",
 }
 _BAR = 0.8
+# Transfers are strips along the lower edge of the lane that they come to.
+_STRIP = 0.14
 # With more tasks in a lane, gaps between them would take the colour out of narrow ones.
 _FEW_IN_A_LANE = 250
 _STEPS = 400
@@ -63,7 +65,8 @@ def plot_trace(trace: trace, axes: Sequence[Axes] | None = None) -> tuple[Axes, 
     tuple of matplotlib.axes.Axes
         The two axes. Each thread is a lane and each task a bar, coloured by its family; the black
         line marks the critical path of more than one thread, dashed where its next task waited for
-        a free thread. Time starts with the first task.
+        a free thread. Time starts with the first task. On a cluster, strips below the first
+        thread of a worker are what came to it from others.
 
     Raises
     ------
@@ -109,6 +112,8 @@ def plot_trace(trace: trace, axes: Sequence[Axes] | None = None) -> tuple[Axes, 
     if threads > 1:
         _draw_critical_path(lower, tasks, starts, ends)
     _draw_tasks(lower, tasks, starts, ends)
+    _draw_transfers(lower, trace.transfers, origin, scale)
+    _add_legend(lower)
     lower.set(xlabel=f"time ({unit})", ylabel="thread", ylim=(threads - 0.5, -0.5))
     lower.set_yticks(np.unique(np.linspace(0, threads - 1, min(threads, 16)).astype(int)))
     for axis in (upper, lower):
@@ -171,6 +176,25 @@ def _draw_tasks(
             zorder=2,
         )
         axis.add_collection(bars, autolim=False)
+
+
+def _draw_transfers(
+    axis: Axes, transfers: npt.NDArray[np.void], origin: float, scale: float
+) -> None:
+    from matplotlib.collections import LineCollection
+
+    if not transfers.size:
+        return
+    lane = transfers["thread"] + 0.5 * _BAR + 0.5 * _STRIP
+    left, right = (scale * (transfers[side] - origin) for side in ("start", "end"))
+    strips = np.stack([np.stack([left, lane], axis=-1), np.stack([right, lane], axis=-1)], axis=1)
+    axis.add_collection(
+        LineCollection(list(strips), colors=INK, linewidth=2.5, label="transfers", zorder=2),
+        autolim=False,
+    )
+
+
+def _add_legend(axis: Axes) -> None:
     axis.legend(
         loc="upper center",
         bbox_to_anchor=(0.5, -0.32),

@@ -6,7 +6,7 @@ import gzip
 import itertools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,7 +27,8 @@ def save_chrome_trace(
     path: str | os.PathLike[str],
     tasks: npt.NDArray[np.void],
     *,
-    n_threads: int,
+    transfers: npt.NDArray[np.void],
+    lanes: Sequence[str],
     n_lost: int,
     process: int,
 ) -> None:
@@ -39,8 +40,10 @@ def save_chrome_trace(
         A name that ends in ".json" or ".json.gz".
     tasks : ndarray of shape (n_tasks,)
         The records of a trace.
-    n_threads : int
-        Threads that could compute.
+    transfers : ndarray of shape (n_transfers,)
+        What came to workers of a cluster: tracks of their own, which may overlap.
+    lanes : sequence of str
+        What the threads are called that could compute.
     n_lost : int
         Tasks that are not among the records.
     process : int
@@ -60,8 +63,12 @@ def save_chrome_trace(
             f'a trace is saved to a name that ends in ".json" or ".json.gz", got {str(path)!r}. '
             "Viewers tell the format by it."
         )
+    tracks = _tracks(lanes, transfers)
     events = itertools.chain(
-        _names(n_threads, process), _slices(tasks, process), _arrows(tasks, process)
+        _names(tracks, process),
+        _slices(tasks, process),
+        _transfers(transfers, tracks, process),
+        _arrows(tasks, process),
     )
 
     def write(file: BinaryIO) -> None:
@@ -97,12 +104,20 @@ def _write_document(
     file.write(b"\n]}\n")
 
 
-def _names(n_threads: int, process: int) -> Iterator[dict[str, Any]]:
+def _tracks(lanes: Sequence[str], transfers: npt.NDArray[np.void]) -> list[tuple[str, float]]:
+    """Return the names of all tracks, and where they are: transfers come below their worker."""
+    receivers = np.unique(transfers["thread"]).tolist()
+    tracks = [(lane, float(thread)) for thread, lane in enumerate(lanes)]
+    return tracks + [(f"to {lanes[thread]}", thread + 0.5) for thread in receivers]
+
+
+def _names(tracks: Sequence[tuple[str, float]], process: int) -> Iterator[dict[str, Any]]:
     yield {"ph": "M", "name": "process_name", "pid": process, "args": {"name": "gprat"}}
-    for thread in range(n_threads):
+    order = {place: index for index, place in enumerate(sorted(place for _, place in tracks))}
+    for thread, (name, place) in enumerate(tracks):
         track = {"ph": "M", "pid": process, "tid": thread}
-        yield {**track, "name": "thread_name", "args": {"name": f"worker {thread}"}}
-        yield {**track, "name": "thread_sort_index", "args": {"sort_index": thread}}
+        yield {**track, "name": "thread_name", "args": {"name": name}}
+        yield {**track, "name": "thread_sort_index", "args": {"sort_index": order[place]}}
 
 
 def _slices(tasks: npt.NDArray[np.void], process: int) -> Iterator[dict[str, Any]]:
@@ -119,6 +134,23 @@ def _slices(tasks: npt.NDArray[np.void], process: int) -> Iterator[dict[str, Any
             "dur": round(_microseconds(end) - begin, 3),
             "args": {"row": row, "column": column, unit_of(name): work, "call": graph},
         }
+
+
+def _transfers(
+    transfers: npt.NDArray[np.void], tracks: Sequence[tuple[str, float]], process: int
+) -> Iterator[dict[str, Any]]:
+    """Give transfers as asynchronous events: several come to a worker at a time."""
+    number_of = {place: number for number, (_, place) in enumerate(tracks)}
+    for number, (name, source, thread, start, end) in enumerate(_rows(transfers)):
+        event = {
+            "name": name,
+            "cat": "transfer",
+            "id": number,
+            "pid": process,
+            "tid": number_of[thread + 0.5],
+        }
+        yield {**event, "ph": "b", "ts": _microseconds(start), "args": {"from": source}}
+        yield {**event, "ph": "e", "ts": _microseconds(end)}
 
 
 def _arrows(tasks: npt.NDArray[np.void], process: int) -> Iterator[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import warnings
 from collections.abc import Sequence
 from types import TracebackType
@@ -17,25 +18,19 @@ from gprat import _validation as validation
 from gprat.exceptions import InvalidInputError, TraceWarning
 from gprat.tracing.chrome import save_chrome_trace
 from gprat.tracing.lanes import separate_threads
+from gprat.tracing.remote import TASK, RemoteTasks, merge_tasks, merge_transfers
 from gprat.tracing.summary import TraceSummary, summarise
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["trace"]
+__all__ = ["add_remote", "open_trace", "trace"]
 
-# What the core hands over, and what users see of it.
+# What the core hands over.
 _RECORD = np.dtype(
     [
         *((name, np.int64) for name in ("kind", "row", "column", "thread", "graph", "released_by")),
         *((name, np.float64) for name in ("work", "start", "end")),
-    ]
-)
-_TASK = np.dtype(
-    [
-        ("name", "U24"),
-        *((name, _RECORD[name]) for name in ("row", "column", "thread", "start", "end")),
-        *((name, _RECORD[name]) for name in ("work", "graph", "released_by")),
     ]
 )
 
@@ -65,9 +60,17 @@ class trace:  # noqa: N801 - reads as a verb in `with gprat.trace() as t`
         of the call) and ``released_by`` (index of the task that it waited for longest, -1 if all
         that it needs was there when it was added; on one thread the task before), in the order in
         which the tasks ended. Read-only.
+    transfers : numpy.ndarray of shape (n_transfers,)
+        What came to workers of a cluster, with the fields ``name`` ("transfer", or "disk-read" for
+        what had been spilled), ``source`` (the address that it came from), ``thread`` (the first
+        thread of the worker that it came to), ``start`` and ``end``. Read-only; empty without a
+        cluster.
     n_threads : int
         Threads that could compute: the most that a call could use; more if calls of several Python
-        threads ran side by side. 0 if nothing ran.
+        threads ran side by side. 0 if nothing ran. Threads of this process come first, then those
+        of a cluster's workers.
+    lanes : tuple of str
+        What the threads are called.
     seconds : float
         How long the block took, or has taken so far.
     n_lost : int
@@ -78,7 +81,8 @@ class trace:  # noqa: N801 - reads as a verb in `with gprat.trace() as t`
     Notes
     -----
     In nested blocks the inner one records, until it ends. A computation is recorded by the block
-    that is open when it begins.
+    that is open when it begins. One on a cluster shows the tasks of Dask, each a block of many
+    tiles, with times of the scheduler's clock.
 
     Examples
     --------
@@ -108,6 +112,9 @@ class trace:  # noqa: N801 - reads as a verb in `with gprat.trace() as t`
         self._seconds: float | None = None
         self._tasks: npt.NDArray[np.void] | None = None
         self._process = os.getpid()
+        self._began = time.time()
+        self._remote: list[RemoteTasks] = []
+        self._n_remote_lost = 0
 
     def __enter__(self) -> trace:
         with _lock:
@@ -142,17 +149,28 @@ class trace:  # noqa: N801 - reads as a verb in `with gprat.trace() as t`
     @property
     def tasks(self) -> npt.NDArray[np.void]:
         """The tasks that have ended so far."""
-        recorder = self._recorder
-        ended = recorder.ended
-        if self._tasks is None or self._tasks.size + recorder.lost != ended:
-            names, records = recorder.records()
-            self._tasks = validation.read_only(_unpack(names, np.frombuffer(records, _RECORD)))
-        return self._tasks
+        local = self._local_tasks()
+        if not self._remote:
+            return local
+        merged = merge_tasks(local, self._n_local_threads(), self._remote, self._remote_lanes())
+        return validation.read_only(merged)
+
+    @property
+    def transfers(self) -> npt.NDArray[np.void]:
+        """What came to workers of a cluster."""
+        lanes = self._remote_lanes()
+        return validation.read_only(merge_transfers(self._n_local_threads(), self._remote, lanes))
+
+    @property
+    def lanes(self) -> tuple[str, ...]:
+        """What the threads are called."""
+        local = (f"worker {thread}" for thread in range(self._n_local_threads()))
+        return (*local, *self._remote_lanes())
 
     @property
     def n_threads(self) -> int:
         """Threads that could compute."""
-        return max(self._recorder.threads, int(self.tasks["thread"].max(initial=-1)) + 1)
+        return len(self.lanes)
 
     @property
     def seconds(self) -> float:
@@ -162,7 +180,7 @@ class trace:  # noqa: N801 - reads as a verb in `with gprat.trace() as t`
     @property
     def n_lost(self) -> int:
         """Tasks that were not recorded because there were too many."""
-        return self._recorder.lost
+        return self._recorder.lost + self._n_remote_lost
 
     @property
     def is_truncated(self) -> bool:
@@ -259,16 +277,64 @@ class trace:  # noqa: N801 - reads as a verb in `with gprat.trace() as t`
         save_chrome_trace(
             path,
             self.tasks,
-            n_threads=self.n_threads,
+            transfers=self.transfers,
+            lanes=self.lanes,
             n_lost=self.n_lost,
             process=self._process,
         )
 
+    def _local_tasks(self) -> npt.NDArray[np.void]:
+        """Return the tasks of this process."""
+        recorder = self._recorder
+        ended = recorder.ended
+        if self._tasks is None or self._tasks.size + recorder.lost != ended:
+            names, records = recorder.records()
+            self._tasks = validation.read_only(_unpack(names, np.frombuffer(records, _RECORD)))
+        return self._tasks
+
+    def _n_local_threads(self) -> int:
+        last = int(self._local_tasks()["thread"].max(initial=-1))
+        return max(self._recorder.threads, last + 1)
+
+    def _remote_lanes(self) -> tuple[str, ...]:
+        """Return the threads of other processes, in the order in which they were met."""
+        return tuple(dict.fromkeys(lane for other in self._remote for lane in other.lanes))
+
+
+def open_trace() -> trace | None:
+    """Return the trace that records now."""
+    with _lock:
+        return _open[-1] if _open else None
+
+
+def add_remote(to: trace, began: float, seen: RemoteTasks, n_lost: int) -> None:
+    """Add what other processes did to a trace.
+
+    Parameters
+    ----------
+    to : trace
+        The trace.
+    began : float
+        When the times of the records are zero, as this process's `time.time` tells it.
+    seen : RemoteTasks
+        What they did.
+    n_lost : int
+        Tasks that are not among the records.
+    """
+    room = to._max_tasks - sum(other.tasks.size for other in to._remote)
+    tasks, transfers = seen.tasks[: max(room, 0)].copy(), seen.transfers.copy()
+    for records in (tasks, transfers):
+        records["start"] += began - to._began
+        records["end"] += began - to._began
+    with _lock:
+        to._n_remote_lost += n_lost + seen.tasks.size - tasks.size
+        to._remote.append(RemoteTasks(tasks, transfers, seen.lanes))
+
 
 def _unpack(names: list[str], records: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
-    tasks = np.empty(records.size, dtype=_TASK)
-    tasks["name"] = np.array(names, dtype=_TASK["name"])[records["kind"]]
-    for field in _TASK.names or ():
+    tasks = np.empty(records.size, dtype=TASK)
+    tasks["name"] = np.array(names, dtype=TASK["name"])[records["kind"]]
+    for field in TASK.names or ():
         if field != "name":
             tasks[field] = records[field]
     tasks["thread"] = separate_threads(tasks)

@@ -73,12 +73,13 @@ template <class T>
 void compute(const Sum<T>& sum, Finish finish, const TiledMatrix<T>* l, index_t tile_size,
              MatrixView<T> block, const tasks::RunOptions& options);
 
-enum class Factorisation { none = 0, cholesky = 1 };
+/// What is done to a triangle at the end: nothing; its Cholesky factor, which throws
+/// NotPositiveDefinite with the row of the block; its inverse as a triangular matrix.
+enum class TriangleFinish { none = 0, cholesky = 1, inverse = 2 };
 
-/// Computes the lower triangle of a block on the diagonal, or its Cholesky factor: then it throws
-/// NotPositiveDefinite with the row of the block.
+/// Computes the lower triangle of a block on the diagonal.
 template <class T>
-void compute_triangle(const Sum<T>& sum, Factorisation factorisation, const TiledMatrix<T>& block,
+void compute_triangle(const Sum<T>& sum, TriangleFinish finish, const TiledMatrix<T>& block,
                       const tasks::RunOptions& options);
 
 /// What derivatives are by: any sum of these.

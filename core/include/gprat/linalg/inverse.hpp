@@ -16,6 +16,10 @@ struct InverseRanks {
     }
 };
 
+/// Adds the tasks that overwrite the factor L with L⁻¹, in place.
+template <class T>
+void add_triangular_inverse(tasks::TaskGraph& graph, tasks::Rank first, const TiledOperand<T>& l);
+
 /// Adds the tasks that overwrite the factor L with the lower triangle of (L·Lᵀ)⁻¹, in place:
 /// first X = L⁻¹, then Xᵀ·X.
 template <class T>

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
 from gprat._validation import Float64Array, FloatArray
 from gprat.engines.base import Adjoint
-from gprat.engines.cluster.blocks import (
-    Contracted,
-    Model,
-    Points,
-    Product,
-    contract_symmetric,
-    nt,
-    total_of,
-)
+from gprat.engines.cluster.blocks import Product, nt
 from gprat.engines.cluster.conditioning import Conditioning, Trend
+from gprat.engines.cluster.contraction import Contracted, contract_symmetric, total_of
 from gprat.engines.cluster.factor import Blocks
+from gprat.engines.cluster.futures import Future
 from gprat.engines.cluster.graph import BlockGraph
 from gprat.engines.cluster.inverse import add_gram, add_triangular_inverse, inverse_end_rank
-
-if TYPE_CHECKING:
-    from gprat.engines.cluster.futures import Future
+from gprat.engines.cluster.model import Model, Points
+from gprat.engines.cluster.sums import Last
 
 __all__ = [
     "add_sums",
@@ -50,12 +42,12 @@ def differentiate_likelihood(
     """Return the likelihood and its derivatives: W = ½(ααᵀ + k(UUᵀ − K⁻¹)) is its adjoint at K."""
     factor = known.factor
 
-    def last(i: int, j: int) -> tuple[str, tuple[Callable[..., Any], tuple[Any, ...]]]:
+    def last(i: int, j: int) -> tuple[str, Last]:
         weights = known.weights[i], known.weights[j]
         further = factor.rows[i], factor.rows[j], *weights, by_points
-        return "gradient", (_contract_likelihood, further)
+        return "gradient", Last(_contract_likelihood, further)
 
-    X = add_triangular_inverse(graph, factor)
+    X = add_triangular_inverse(graph, factor, known.half_log_determinants)
     # Below the diagonal a block stands for its mirror image too, which the last task knows.
     parts = add_gram(graph, factor, X, -0.5 * k, last)
     del X
@@ -82,7 +74,7 @@ def differentiate_likelihood(
 
 def _contract_likelihood(
     model: Model,
-    start: Any,
+    start: FloatArray | None,
     products: list[Product],
     rows: Points,
     columns: Points,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,7 @@ from gprat.exceptions import ClusterError, InvalidInputError, UnsupportedTypeErr
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["check_client", "check_workers"]
+__all__ = ["check_client", "check_workers", "failures_of_cluster_explained"]
 
 _MANY = 3
 
@@ -64,7 +66,7 @@ def check_workers(client: Client) -> list[str]:
     Raises
     ------
     ClusterError
-        If there is no worker, or one that has no gprat or another version of it.
+        If there is no worker, or one, or the scheduler, has no gprat or another version of it.
     """
     addresses = list(client.nthreads())
     if not addresses:
@@ -74,7 +76,9 @@ def check_workers(client: Client) -> list[str]:
         )
     ours = version("gprat")
     found = client.run(_version_finder(), on_error="return")
-    wrong = {address: is_there for address, is_there in found.items() if is_there != ours}
+    scheduler = f"the scheduler at {client.scheduler_info()['address']}"
+    everywhere = {scheduler: client.run_on_scheduler(_version_finder()), **found}
+    wrong = {address: is_there for address, is_there in everywhere.items() if is_there != ours}
     if wrong:
         named = "; ".join(
             f"{address} has {_describe(is_there)}"
@@ -82,10 +86,31 @@ def check_workers(client: Client) -> list[str]:
         )
         more = f"; and {len(wrong) - _MANY} more" if len(wrong) > _MANY else ""
         raise ClusterError(
-            f"every worker must have gprat {ours}, as this process has: {named}{more}. Install it "
+            f"the scheduler and every worker must have gprat {ours}, as this process has: "
+            f"{named}{more}. Install it "
             f'there: pip install "gprat[cluster]=={ours}"'
         )
     return list(found)
+
+
+@contextmanager
+def failures_of_cluster_explained() -> Iterator[None]:
+    """Turn what Dask says of a cluster that is gone into an error of ours."""
+    from distributed.scheduler import KilledWorker
+
+    try:
+        yield
+    except KilledWorker as error:
+        raise ClusterError(
+            f"the cluster lost every worker that tried to compute a block: {error}. Workers that "
+            "run out of memory are killed: use more workers, or a smaller block_size."
+        ) from error
+    except (CancelledError, OSError) as error:
+        raise ClusterError(
+            "the cluster no longer answers, or has cancelled the computation: "
+            f"{type(error).__name__}: {error}. The model itself is unchanged: give it a client "
+            "that is connected, and call again."
+        ) from error
 
 
 def _version_finder() -> Callable[[], str | None]:

@@ -10,15 +10,16 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from gprat._validation import Float64Array, FloatArray
-from gprat.engines.cluster.blocks import Finish, Model, Points
+from gprat.engines.cluster.blocks import Finish
 from gprat.engines.cluster.factor import Blocks, Factor, add_cholesky, add_vectors
 from gprat.engines.cluster.failures import RankDeficient
+from gprat.engines.cluster.futures import Future
 from gprat.engines.cluster.graph import BlockGraph
 from gprat.engines.cluster.layout import Cuts
+from gprat.engines.cluster.model import Model, Points
 
 if TYPE_CHECKING:
     from gprat.engines.base import Problem
-    from gprat.engines.cluster.futures import Future
 
 __all__ = [
     "Conditioning",

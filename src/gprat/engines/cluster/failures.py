@@ -6,11 +6,11 @@ matrix without a factor is nothing unusual in training.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Indefinite", "RankDeficient", "call", "failure_among"]
+__all__ = ["BlockFailedError", "Indefinite", "RankDeficient", "failure_among"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +42,23 @@ class RankDeficient:
     column: int
 
 
-def failure_among(values: Any) -> Indefinite | RankDeficient | None:
-    """Return the first failure among values, and lists and tuples of them."""
-    if isinstance(values, Indefinite | RankDeficient):
-        return values
-    if isinstance(values, list | tuple):
-        for value in values:
-            if (failure := failure_among(value)) is not None:
-                return failure
+class BlockFailedError(Exception):
+    """A computation found that it has no result; the engine says why.
+
+    Parameters
+    ----------
+    failure : Indefinite or RankDeficient
+        What was found.
+    """
+
+    def __init__(self, failure: Indefinite | RankDeficient) -> None:
+        super().__init__(failure)
+        self.failure = failure
+
+
+def failure_among(results: Iterable[Any]) -> Indefinite | RankDeficient | None:
+    """Return the first failure among results of tasks."""
+    for result in results:
+        if isinstance(result, Indefinite | RankDeficient):
+            return result
     return None
-
-
-def call(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function, unless there is a failure among its arguments: then return that."""
-    failure = failure_among(arguments)
-    return function(*arguments) if failure is None else failure

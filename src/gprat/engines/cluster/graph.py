@@ -3,73 +3,51 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError
-from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import groupby
+import weakref
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from gprat.engines.cluster.blocks import Product, compute, triangle
-from gprat.engines.cluster.failures import Indefinite, RankDeficient, call, failure_among
+import dask
+from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
+
+from gprat.engines.cluster.client import failures_of_cluster_explained
+from gprat.engines.cluster.failures import BlockFailedError, failure_among
+from gprat.engines.cluster.futures import Future, Key, Submitted
 from gprat.engines.cluster.layout import Grid
-from gprat.exceptions import ClusterError
+from gprat.engines.cluster.progress import Progress
+from gprat.engines.cluster.tasks import call, open_arguments
+from gprat.engines.cluster.trace import Recording
 
 if TYPE_CHECKING:
     from distributed import Client
 
-    from gprat.engines.cluster.futures import Future
+__all__ = ["BlockGraph"]
 
-__all__ = ["BlockFailedError", "BlockGraph", "Sum", "always"]
-
-# Panels that one task adds to a block: it makes a copy of the block, which by so many products is
-# little beside them.
-_PANELS = 4
-
-
-class BlockFailedError(Exception):
-    """A computation found that it has no result; the engine says why.
-
-    Parameters
-    ----------
-    failure : Indefinite or RankDeficient
-        What was found.
-    """
-
-    def __init__(self, failure: Indefinite | RankDeficient) -> None:
-        super().__init__(failure)
-        self.failure = failure
+# Tasks, and bytes that travel with them, that go to the scheduler at a time: so many that a message
+# is little beside them, so few that workers soon have something to do. Dask warns from 10 MB on.
+_TASKS_AT_A_TIME, _BYTES_AT_A_TIME = 512, 4 << 20
+_WARNING = "distributed.admin.large-graph-warning-threshold"
 
 
-@dataclass(frozen=True, slots=True)
-class Sum:
-    """A block as a sum.
+class _ByKey(dict[Key, Any]):
+    """What each task has, as Dask asks for it."""
 
-    Parameters
-    ----------
-    model : Future
-        Of a `Model`.
-    start : object
-        What it starts from: None for zeros, covariances, or the future of a block.
-    products : sequence of (int, Product)
-        What is added, in this order, each with the panel that it comes from.
-    shape : tuple of two int, or int
-        Of a dense block, or of a triangle.
-    """
-
-    model: Future
-    start: Any
-    products: Sequence[tuple[int, Product]]
-    shape: tuple[int, int] | int
+    def __call__(self, key: Key) -> Any:
+        return self[key]
 
 
 class BlockGraph:
-    """Adds tasks, all of which belong to one computation.
+    """Adds tasks, all of which belong to one computation; a context that ends it.
 
     A task is pure: its result is a new block. So Dask may run it again when a worker is lost, and
     the same bits come out. Tasks are told the worker that owns their block, but others may take
     them when that one is gone. A block lives as long as something needs it: tasks to come, or a
     future that is kept.
+
+    Tasks are submitted many at a time. If the block ends with an error, what it has submitted is
+    released: workers finish the tasks that they are at.
 
     Parameters
     ----------
@@ -77,12 +55,45 @@ class BlockGraph:
         Connected to the cluster.
     grid : Grid
         Who owns which block.
+    title : str
+        What is computed.
+    is_long : bool, default=False
+        Whether it may take so long that people want to see how far it is.
     """
 
-    def __init__(self, client: Client, grid: Grid) -> None:
+    def __init__(self, client: Client, grid: Grid, title: str, is_long: bool = False) -> None:
         self._client = client
         self.grid = grid
         self._token = uuid.uuid4().hex
+        self._tasks: dict[Key, tuple[Any, ...]] = {}
+        self._owners, self._priorities = _ByKey(), _ByKey()
+        # Those that nobody keeps until the graph is submitted are intermediate results.
+        self._kept: list[weakref.ref[Future]] = []
+        self._bytes = 0
+        self._submitted: weakref.WeakSet[Submitted] = weakref.WeakSet()
+        self._progress = Progress(title) if is_long else None
+        self._recording = Recording.wanted(client)
+
+    def __enter__(self) -> BlockGraph:
+        if self._recording is not None:
+            with failures_of_cluster_explained():
+                self._recording.begin()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is not None and not isinstance(error, BlockFailedError):
+            # Not Client.cancel: it breaks the connection where one of them has been released.
+            for future in list(self._submitted):
+                future.release()
+        if self._recording is not None:
+            # What went wrong is worth more than what the cluster says of it afterwards.
+            with failures_of_cluster_explained() if error is None else suppress(Exception):
+                self._recording.end()
 
     def add(
         self,
@@ -92,6 +103,7 @@ class BlockGraph:
         *arguments: Any,
         at: tuple[int, int],
         rank: int,
+        work: float = 0.0,
     ) -> Future:
         """Add a task.
 
@@ -109,24 +121,31 @@ class BlockGraph:
             The block whose owner computes it.
         rank : int
             Among the tasks that are ready, those of smaller rank are first.
+        work : float, default=0.0
+            Floating-point operations, if they are many.
         """
-        future: Future = self._client.submit(
-            call,
-            function,
-            *arguments,
-            key=(f"{name}-{self._token}", *index),
-            workers=[self.grid.owner(*at)],
-            allow_other_workers=True,
-            priority=-rank,
-            pure=False,
-        )
+        future = Future((f"{name}-{self._token}", *index))
+        opened, needed = open_arguments(arguments)
+        inputs = [needs.submitted or needs.key for needs in needed]
+        self._tasks[future.key] = (call, function, opened, *inputs)
+        self._owners[future.key] = [self.grid.owner(*at)]
+        self._priorities[future.key] = -rank
+        self._kept.append(weakref.ref(future))
+        if self._progress is not None:
+            self._progress.add(future.key, work)
+        if self._recording is not None:
+            self._recording.add(future.key, [needs.key for needs in needed], work)
+        if len(self._tasks) >= _TASKS_AT_A_TIME:
+            self.submit()
         return future
 
     def share(self, name: str, index: tuple[int, ...], value: Any) -> Future:
         """Give a value to the cluster, as a task: it can be had again when a worker is lost."""
-        future: Future = self._client.submit(
-            _returned, value, key=(f"{name}-{self._token}", *index), priority=1, pure=False
-        )
+        i = index[0] if index else 0
+        future = self.add(name, index, _returned, value, at=(i, i), rank=-1)
+        self._bytes += _size(value)
+        if self._bytes >= _BYTES_AT_A_TIME:
+            self.submit()
         return future
 
     def all(self, name: str, futures: Sequence[Future]) -> Future:
@@ -135,59 +154,40 @@ class BlockGraph:
 
     def scatter(self, block: Any, at: tuple[int, int]) -> Future:
         """Send a block to its owner. Unlike a task's result it is gone if the owner is lost."""
-        future: Future = self._client.scatter(block, workers=[self.grid.owner(*at)], hash=False)
-        return future
+        with failures_of_cluster_explained():
+            sent = self._client.scatter(block, workers=[self.grid.owner(*at)], hash=False)
+        return Future(sent.key, sent)
 
-    def accumulate(
-        self,
-        name: str,
-        index: tuple[int, int],
-        total: Sum,
-        last: tuple[Callable[..., Any], Any],
-        ranks: tuple[Callable[[int], int], int],
-    ) -> Future:
-        """Add the tasks that sum products into a block, some panels at a time.
+    def submit(self) -> None:
+        """Let the cluster begin with what was added; what is kept can be had from now on."""
+        kept = [future for entry in self._kept if (future := entry()) is not None]
+        counted = self._progress.keys_among(self._tasks) if self._progress is not None else []
+        wanted = list({*(future.key for future in kept), *counted})
+        if wanted:
+            made = dict(zip(wanted, self._start(wanted), strict=True))
+            self._submitted.update(made.values())
+            for future in kept:
+                future.submitted = made[future.key]
+            if self._progress is not None:
+                self._progress.expect({key: made[key] for key in counted})
+        self._tasks, self._kept, self._bytes = {}, [], 0
+        self._owners, self._priorities = _ByKey(), _ByKey()
 
-        Parameters
-        ----------
-        name, index : str, tuple of two int
-            The block: what the last task is called, and who owns it.
-        total : Sum
-            What is summed.
-        last : tuple of callable and list
-            Computes the last task: ``function(model, start, products, *arguments)``.
-        ranks : tuple of callable and int
-            ``rank(panel)`` of an update that has waited for this panel, and that of the last task.
-        """
-        function, arguments = last
-        rank, last_rank = ranks
-        start = total.start
-        *early, late = _batches(total.products)
-        for batch in early:
-            panel = batch[-1][0]
-            start = self.add(
-                f"update_{name}",
-                (*index, panel),
-                triangle if isinstance(total.shape, int) else compute,
-                total.model,
-                start,
-                [product for _, product in batch],
-                total.shape,
-                at=index,
-                rank=rank(panel),
+    def _start(self, wanted: list[Key]) -> list[Submitted]:
+        name = f"blocks-{uuid.uuid4().hex}"
+        annotations = {
+            "workers": self._owners,
+            "priority": self._priorities,
+            "allow_other_workers": True,
+        }
+        layer = MaterializedLayer(self._tasks, annotations=annotations)
+        # The data go with the tasks that return them, once.
+        quiet = {_WARNING: 2 * self._bytes} if self._bytes > 2 * _BYTES_AT_A_TIME else {}
+        with dask.config.set(quiet), failures_of_cluster_explained():
+            futures: list[Submitted] = self._client.get(
+                HighLevelGraph({name: layer}, {name: set()}), wanted, sync=False
             )
-        products = [product for _, product in late]
-        return self.add(
-            name,
-            index,
-            function,
-            total.model,
-            start,
-            products,
-            *arguments,
-            at=index,
-            rank=last_rank,
-        )
+        return futures
 
     def results(self, futures: Sequence[Future]) -> list[Any]:
         """Wait for results, which may be interrupted.
@@ -199,50 +199,22 @@ class BlockGraph:
         ClusterError
             If the cluster does not deliver them.
         """
-        with _explained():
-            values: list[Any] = self._client.gather(list(futures))
+        self.submit()
+        with failures_of_cluster_explained():
+            if self._progress is not None:
+                self._progress.wait()
+            values: list[Any] = self._client.gather([future.submitted for future in futures])
         if (failure := failure_among(values)) is not None:
             raise BlockFailedError(failure)
         return values
-
-
-def always(rank: int) -> Callable[[int], int]:
-    """Return the rank of updates that does not depend on their panel."""
-    return lambda _: rank
 
 
 def _returned(value: Any) -> Any:
     return value
 
 
-def _batches(products: Sequence[tuple[int, Product]]) -> list[list[tuple[int, Product]]]:
-    """Return what one task adds each: whole groups of panels, and the last panel alone.
-
-    It is the last to be known, and nothing else waits for it. Groups begin at the same panels in
-    all blocks, so that a panel soon has been used by all.
-    """
-    groups = [
-        list(group)
-        for _, group in groupby(products[:-1], key=lambda product: product[0] // _PANELS)
-    ]
-    return [*groups, list(products[-1:])]
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Turn what Dask says of a cluster that is gone into an error of ours."""
-    from distributed.scheduler import KilledWorker
-
-    try:
-        yield
-    except KilledWorker as error:
-        raise ClusterError(
-            f"the cluster lost every worker that tried to compute a block: {error}. Workers that "
-            "run out of memory are killed: use more workers, or a smaller block_size."
-        ) from error
-    except (CancelledError, OSError) as error:
-        raise ClusterError(
-            "the cluster no longer answers, or has cancelled the computation: "
-            f"{type(error).__name__}: {error}. The model itself is unchanged: give it a client "
-            "that is connected, and call again."
-        ) from error
+def _size(value: Any) -> int:
+    """Return the bytes of arrays, and of what consists of them."""
+    if isinstance(value, tuple | list):
+        return sum(map(_size, value))
+    return int(getattr(value, "nbytes", 0))

@@ -7,19 +7,22 @@ row of X is known. So all that lives at a time is about one triangle, as it is o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gprat._validation import Float64Array, FloatArray
-from gprat.engines.cluster.blocks import Finish, Model, compute, identity, nn, tn
+from gprat.engines.cluster.blocks import Finish, compute, invert, nn, tn
 from gprat.engines.cluster.factor import Blocks, Factor
-from gprat.engines.cluster.graph import BlockGraph, Sum
-
-if TYPE_CHECKING:
-    from gprat.engines.cluster.futures import Future
+from gprat.engines.cluster.futures import Future
+from gprat.engines.cluster.graph import BlockGraph
+from gprat.engines.cluster.model import Model
+from gprat.engines.cluster.sums import Last, Sum, accumulate
 
 __all__ = ["add_gram", "add_triangular_inverse", "diagonal_of_inverse", "inverse_end_rank"]
+
+# Columns of the factor that are not done when the inverse begins: they are little work, but each
+# waits for the one before it.
+_LOOKAHEAD = 3
 
 
 def inverse_end_rank(factor: Factor) -> int:
@@ -27,35 +30,49 @@ def inverse_end_rank(factor: Factor) -> int:
     return factor.end_rank + 4 * len(factor.cuts) + 4
 
 
-def add_triangular_inverse(graph: BlockGraph, factor: Factor) -> Blocks:
-    """Add X = L⁻¹: X_ij = −L_ii⁻¹ Σ L_ik X_kj over j ≤ k < i. Blocks on its diagonal are dense."""
+def add_triangular_inverse(
+    graph: BlockGraph, factor: Factor, columns_done: Sequence[Future]
+) -> Blocks:
+    """Add X = L⁻¹: X_ij = −L_ii⁻¹ Σ L_ik X_kj over j ≤ k < i. Blocks on its diagonal are dense.
+
+    It begins when the factorisation is nearly done, so that not much of both lives at a time.
+
+    Parameters
+    ----------
+    graph : BlockGraph
+        Takes the tasks.
+    factor : Factor
+        L.
+    columns_done : sequence of Future
+        Small results that are there when a column of the factor is.
+    """
+    nearly_done = columns_done[max(0, len(columns_done) - _LOOKAHEAD)]
     cuts, L, model = factor.cuts, factor.blocks, factor.model
     X: Blocks = {}
     for i in range(len(cuts)):
         rank = _row_rank(factor, i)
         size = cuts.size(i)
-        unit = graph.add("identity", (i,), identity, model, size, at=(i, i), rank=rank)
         X[i, i] = graph.add(
             "invert",
             (i, i),
-            compute,
+            _invert_after,
             model,
-            unit,
-            [],
-            (size, size),
-            Finish.SOLVE,
             L[i, i],
+            size,
+            nearly_done,
             at=(i, i),
             rank=rank,
+            work=size**3 / 3.0,
         )
         for j in range(i):
             shape = size, cuts.size(j)
             panels = [(k, nn(-1.0, L[i, k], X[k, j], is_lower=k == j)) for k in range(j, i)]
-            solve = compute, (shape, Finish.SOLVE, L[i, i])
-            X[i, j] = graph.accumulate(
+            solve = Last(compute, (shape, Finish.SOLVE, L[i, i]), float(size**2 * shape[1]))
+            X[i, j] = accumulate(
+                graph,
                 "invert",
                 (i, j),
-                Sum(model, None, panels, shape),
+                Sum(model, None, panels, shape, cuts),
                 solve,
                 (lambda k: _row_rank(factor, k) + 1, rank),
             )
@@ -67,7 +84,7 @@ def add_gram(
     factor: Factor,
     X: Blocks,
     scale: float,
-    last: Callable[[int, int], tuple[str, tuple[Callable[..., object], tuple[object, ...]]]],
+    last: Callable[[int, int], tuple[str, Last]],
 ) -> Blocks:
     """Add the lower triangle of scale·XᵀX.
 
@@ -82,7 +99,7 @@ def add_gram(
     scale : float
         A factor of all of it.
     last : callable
-        ``last(i, j)`` names and is the last task of a block, with its arguments.
+        ``last(i, j)`` is the name of a block, and its last task.
     """
     cuts = factor.cuts
     S: Blocks = {}
@@ -94,19 +111,23 @@ def add_gram(
             ]
             shape = cuts.size(i) if i == j else (cuts.size(i), cuts.size(j))
             name, task = last(i, j)
-            S[i, j] = graph.accumulate(
+            S[i, j] = accumulate(
+                graph,
                 name,
                 (i, j),
-                Sum(factor.model, None, panels, shape),
+                Sum(factor.model, None, panels, shape, cuts),
                 task,
                 (lambda k: _row_rank(factor, k) + 2, inverse_end_rank(factor)),
             )
     return S
 
 
-def diagonal_of_inverse(graph: BlockGraph, factor: Factor, weights: Sequence[Future]) -> FloatArray:
+def diagonal_of_inverse(
+    graph: BlockGraph, factor: Factor, columns_done: Sequence[Future], weights: Sequence[Future]
+) -> FloatArray:
     """Return diag(P), P = K⁻¹ − UUᵀ: column by column of X, with no block of XᵀX."""
-    X, cuts, rank = add_triangular_inverse(graph, factor), factor.cuts, inverse_end_rank(factor)
+    X, cuts = add_triangular_inverse(graph, factor, columns_done), factor.cuts
+    rank = inverse_end_rank(factor)
     diagonals = []
     for i in range(len(cuts)):
         squares = [
@@ -128,6 +149,10 @@ def diagonal_of_inverse(graph: BlockGraph, factor: Factor, weights: Sequence[Fut
         )
     del X
     return np.concatenate(graph.results(diagonals))
+
+
+def _invert_after(model: Model, tiles: FloatArray, size: int, _: float) -> FloatArray:
+    return invert(model, tiles, size)
 
 
 def _squares(block: FloatArray) -> Float64Array:

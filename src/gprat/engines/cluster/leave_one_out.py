@@ -7,34 +7,23 @@ Z = S·diag(c)·U − ½U(Uᵀdiag(c)·U).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from gprat._validation import FloatArray
 from gprat.engines.base import Adjoint
 from gprat.engines.cluster.adjoint import add_sums
-from gprat.engines.cluster.blocks import (
-    Contracted,
-    Model,
-    Points,
-    Product,
-    compute,
-    contract_symmetric,
-    nn,
-    nt,
-    symmetric,
-    tn,
-    triangle,
-)
+from gprat.engines.cluster.blocks import Product, by_panel, compute, nn, nt, symmetric, tn, triangle
 from gprat.engines.cluster.conditioning import Conditioning
+from gprat.engines.cluster.contraction import Contracted, contract_symmetric
 from gprat.engines.cluster.factor import Blocks
-from gprat.engines.cluster.graph import BlockGraph, Sum, always
+from gprat.engines.cluster.futures import Future
+from gprat.engines.cluster.graph import BlockGraph
 from gprat.engines.cluster.inverse import add_gram, add_triangular_inverse, inverse_end_rank
-
-if TYPE_CHECKING:
-    from gprat.engines.cluster.futures import Future
+from gprat.engines.cluster.model import Model, Points
+from gprat.engines.cluster.sums import Last, Sum, accumulate, always
 
 __all__ = ["differentiate_leave_one_out"]
 
@@ -45,12 +34,14 @@ def differentiate_leave_one_out(graph: BlockGraph, k: int, known: Conditioning) 
     cuts, model = factor.cuts, factor.model
     count, rank = len(cuts), inverse_end_rank(factor)
 
-    def last(i: int, j: int) -> tuple[str, tuple[Callable[..., Any], tuple[Any, ...]]]:
+    def last(i: int, j: int) -> tuple[str, Last]:
         if i == j:
-            return "inverse", (triangle, (cuts.size(i),))
-        return "inverse", (compute, ((cuts.size(i), cuts.size(j)),))
+            return "inverse", Last(triangle, (cuts.size(i),))
+        return "inverse", Last(compute, ((cuts.size(i), cuts.size(j)),))
 
-    S = add_gram(graph, factor, add_triangular_inverse(graph, factor), 1.0, last)
+    S = add_gram(
+        graph, factor, add_triangular_inverse(graph, factor, known.half_log_determinants), 1.0, last
+    )
     for i in range(count):
         S[i, i] = graph.add(
             "symmetric", (i,), symmetric, model, S[i, i], cuts.size(i), at=(i, i), rank=rank
@@ -96,24 +87,26 @@ def differentiate_leave_one_out(graph: BlockGraph, k: int, known: Conditioning) 
 def _add_symmetric_products(
     graph: BlockGraph, known: Conditioning, S: Blocks, columns: Sequence[Future]
 ) -> list[Future]:
-    """Add S times a few columns, computed where the blocks of S are."""
+    """Add S times a few columns, computed where the blocks of S are, each block on its own."""
     factor, model = known.factor, known.factor.model
     count, rank = len(factor.cuts), inverse_end_rank(factor)
     results = []
     for i in range(count):
+        owned: dict[str, list[tuple[int, tuple[int, int]]]] = {}
+        for t in range(count):
+            at = max(i, t), min(i, t)
+            owned.setdefault(graph.grid.owner(*at), []).append((t, at))
         terms = [
             graph.add(
                 "loo_product",
-                (i, t),
+                (i, mine[0][0]),
                 _times,
                 model,
-                S[max(i, t), min(i, t)],
-                columns[t],
-                i < t,
-                at=(max(i, t), min(i, t)),
+                [(t, S[at], columns[t], i < t) for t, at in mine],
+                at=mine[0][1],
                 rank=rank,
             )
-            for t in range(count)
+            for mine in owned.values()
         ]
         results.append(graph.add("loo_sum", (i,), _total, terms, at=(i, i), rank=rank))
     return results
@@ -138,11 +131,12 @@ def _add_loo_contraction(
             panels = [(t, _symmetric_product(S, i, t, j, c[t])) for t in range(len(cuts))]
             shape = cuts.size(i) if i == j else (cuts.size(i), cuts.size(j))
             further = factor.rows[i], factor.rows[j], weights[i], weights[j]
-            blocks[i, j] = graph.accumulate(
+            blocks[i, j] = accumulate(
+                graph,
                 "loo_gradient",
                 (i, j),
-                Sum(factor.model, None, panels, shape),
-                (_contract_leave_one_out, further),
+                Sum(factor.model, None, panels, shape, cuts),
+                Last(_contract_leave_one_out, further),
                 (always(rank), rank),
             )
     return blocks
@@ -217,11 +211,18 @@ def _third(values: Sequence[Any]) -> Any:
     return values[2]
 
 
-def _times(model: Model, S: FloatArray, columns: FloatArray, is_transposed: bool) -> FloatArray:
-    product = (tn if is_transposed else nn)(1.0, S, columns)
-    return compute(model, None, [product], (S.shape[1 if is_transposed else 0], columns.shape[1]))
+def _times(
+    model: Model, parts: Sequence[tuple[int, FloatArray, FloatArray, bool]]
+) -> list[tuple[int, FloatArray]]:
+    """Return the products of some blocks, which may be transposed, with the panels they are of."""
+    results = []
+    for panel, S, columns, is_transposed in parts:
+        product = (tn if is_transposed else nn)(1.0, S, columns)
+        shape = S.shape[1 if is_transposed else 0], columns.shape[1]
+        results.append((panel, compute(model, None, [product], shape)))
+    return results
 
 
-def _total(terms: Sequence[FloatArray]) -> FloatArray:
-    total: FloatArray = np.sum(terms, axis=0)
+def _total(terms: Sequence[Sequence[tuple[int, FloatArray]]]) -> FloatArray:
+    total: FloatArray = np.sum(by_panel(terms), axis=0)
     return total

@@ -2,156 +2,56 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from gprat._range import ensure_finite
 from gprat._validation import Float64Array, FloatArray, read_only
-from gprat.engines.base import Clipping, Derivatives, PosteriorAdjoint, Problem
+from gprat.engines.base import Clipping, Derivatives, PosteriorAdjoint
+from gprat.engines.calls import ensure_fits
 from gprat.engines.checks import check_input_derivatives
 from gprat.engines.cluster.adjoint import log_marginal_likelihood
 from gprat.engines.cluster.blocks import Finish
-from gprat.engines.cluster.conditioning import Conditioning, Trend, add_conditioning, add_factor
-from gprat.engines.cluster.factor import Blocks, add_vectors
-from gprat.engines.cluster.failures import Indefinite
-from gprat.engines.cluster.graph import BlockFailedError, BlockGraph
+from gprat.engines.cluster.conditioned import Conditioned
+from gprat.engines.cluster.conditioning import Conditioning, Trend
+from gprat.engines.cluster.factor import add_vectors
+from gprat.engines.cluster.graph import BlockGraph
 from gprat.engines.cluster.inverse import diagonal_of_inverse
 from gprat.engines.cluster.layout import Cuts
-from gprat.engines.cluster.prediction import (
-    Kept,
-    TestBlocks,
-    predict_covariance,
-    predict_gradient,
-    predict_mean,
-    predict_variance,
-)
+from gprat.engines.cluster.prediction import predict_covariance, predict_mean, predict_variance
+from gprat.engines.cluster.prediction_gradient import predict_gradient
 from gprat.engines.cluster.pull_back import nothing_pulled_back, pull_back
 from gprat.engines.cluster.storage import dense_rows, tiles_of_rows
-from gprat.engines.core_kernels import explain
-from gprat.exceptions import ClusterError, RankDeficientTrendError
+from gprat.engines.cluster.test_points import Kept, TestBlocks
 
-if TYPE_CHECKING:
-    from gprat.engines.cluster.engine import ClusterEngine
+__all__ = ["ClusterPosterior"]
 
-__all__ = ["ClusterPosterior", "KnownFactor", "failures_explained"]
-
-_Result = TypeVar("_Result")
+_FEWER_POINTS = "blocks of fewer test points"
+_NO_BLOCKS = "what needs no factor in this process, such as predictions and solve"
 
 
-@contextmanager
-def failures_explained(problem: Problem) -> Iterator[None]:
-    """Turn failures of blocks into the errors that name the data."""
-    try:
-        yield
-    except BlockFailedError as error:
-        failure = error.failure
-    else:
-        return
-    if isinstance(failure, Indefinite):
-        raise explain(problem, failure.row, failure.is_finite)
-    raise RankDeficientTrendError(problem.basis_names, failure.column)
-
-
-@dataclass(frozen=True, eq=False)
-class KnownFactor:
-    """Blocks of a factor that need not be computed.
-
-    Parameters
-    ----------
-    blocks : callable
-        ``blocks(graph)`` returns the futures of those that are known: the first rows.
-    has_all : bool
-        Whether all rows are.
-    tiles : ndarray or None, default=None
-        The tiles of L, where the factor was given.
-    """
-
-    blocks: Callable[[BlockGraph], Blocks]
-    has_all: bool
-    tiles: FloatArray | None = None
-
-
-@dataclass(eq=False)
-class _Shared:
-    """What copies of a posterior with other limits have in common."""
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    conditioning: Conditioning | None = None
-    has_factor: bool = False
-    clipped: int = 0
-
-
-class ClusterPosterior:
-    """A posterior whose factor is blocks on workers.
-
-    Parameters
-    ----------
-    engine : ClusterEngine
-        Connected to the cluster.
-    problem : Problem
-        What is factorised.
-    cuts : Cuts
-        How its rows are cut into blocks.
-    tile_size : int
-        How blocks are cut into tiles.
-    known : KnownFactor or None, default=None
-        What of the factor is known.
-    """
-
-    def __init__(
-        self,
-        engine: ClusterEngine,
-        problem: Problem,
-        cuts: Cuts,
-        tile_size: int,
-        known: KnownFactor | None = None,
-    ) -> None:
-        self._engine = engine
-        self._problem = problem
-        self.cuts = cuts
-        self.block_tile_size = tile_size
-        self._known = known
-        self._shared = _Shared(has_factor=known is not None and known.has_all)
-
-    @property
-    def problem(self) -> Problem:
-        """What was factorised."""
-        return self._problem
-
-    @property
-    def has_factor(self) -> bool:
-        """Whether the factor is there."""
-        return self._shared.has_factor
+class ClusterPosterior(Conditioned):
+    """A posterior whose factor is blocks on workers; parameters are those of `Conditioned`."""
 
     @property
     def clipped_variances(self) -> int:
         """How many variances all calls have set to zero."""
-        return self._shared.clipped
+        return self._kept.clipped
 
     def with_memory_limit(self, limit: int | None) -> ClusterPosterior:
         """Return the same posterior with another limit."""
         problem = replace(self._problem, memory_limit=limit)
-        other = ClusterPosterior(
-            self._engine, problem, self.cuts, self.block_tile_size, self._known
-        )
-        other._shared = self._shared
+        other = ClusterPosterior(self._engine, problem, self.cuts, self.block_tile_size)
+        other._kept = self._kept
         return other
-
-    def first_blocks(self, cuts: Cuts) -> Blocks:
-        """Return the futures of the blocks in the rows of some first cuts; they are computed."""
-        graph = self._engine.graph()
-        blocks = self._conditioning(graph).factor.blocks
-        return {(i, j): future for (i, j), future in blocks.items() if i < len(cuts)}
 
     def factor(self) -> FloatArray:
         """Return the tiles of L, read-only."""
-        if self._known is not None and self._known.tiles is not None:
-            return read_only(self._known.tiles)
+        if self._kept.known is not None and self._kept.known.tiles is not None:
+            return read_only(self._kept.known.tiles)
+
+        self._ensure_results("the factor", self.cuts.n * (self.cuts.n + 1) // 2, _NO_BLOCKS)
 
         def gather(graph: BlockGraph, known: Conditioning) -> FloatArray:
             n, tile_size = self.cuts.n, min(self._problem.tile_size, self.cuts.n)
@@ -162,6 +62,7 @@ class ClusterPosterior:
 
     def predict_mean(self, X: FloatArray, basis: FloatArray) -> FloatArray:
         """Return the mean at each test point."""
+        self._ensure_results("means", 2 * len(X) * self._problem.Y.shape[1], _FEWER_POINTS)
         blocks = self._run("predict mean", predict_mean, self._test(X, basis))
         return self._stacked(blocks)
 
@@ -190,6 +91,8 @@ class ClusterPosterior:
             mean, covariance, clipping = self._covariance(X, basis, kept)
             return mean, covariance.reshape(1, m, m), clipping, kept
         cuts = self._engine.cuts(m, group)
+        widest = max(map(cuts.size, range(len(cuts))), default=0)
+        self._ensure_results("joint covariances", m * (group + widest), _FEWER_POINTS)
         means, blocks, count, worst = self._run(
             "predict joint", predict_covariance, self._test(X, basis, cuts), "diagonal", kept
         )
@@ -204,6 +107,8 @@ class ClusterPosterior:
     def _variance(
         self, X: FloatArray, basis: FloatArray, kept: Kept | None
     ) -> tuple[FloatArray, FloatArray, Clipping]:
+        numbers = 2 * len(X) * (1 + self._problem.Y.shape[1])
+        self._ensure_results("means and variances", numbers, _FEWER_POINTS)
         blocks = self._run("predict variance", predict_variance, self._test(X, basis), kept)
         means, variances, counts, worst = zip(*blocks, strict=True) if blocks else ([], [], [], [])
         clipping = self._clipping(sum(counts), max(worst, default=0.0))
@@ -213,6 +118,8 @@ class ClusterPosterior:
     def _covariance(
         self, X: FloatArray, basis: FloatArray, kept: Kept | None
     ) -> tuple[FloatArray, FloatArray, Clipping]:
+        # Blocks, and the matrix that they are put into.
+        self._ensure_results("means and covariance", 2 * len(X) ** 2, _FEWER_POINTS)
         cuts = self._engine.cuts(len(X)) if kept is None else kept.cuts
         means, blocks, count, worst = self._run(
             "predict covariance", predict_covariance, self._test(X, basis, cuts), "all", kept
@@ -272,6 +179,7 @@ class ClusterPosterior:
 
     def cholesky(self) -> FloatArray:
         """Return L, dense."""
+        self._ensure_results("the dense Cholesky factor", self.cuts.n**2, _NO_BLOCKS)
 
         def gather(graph: BlockGraph, known: Conditioning) -> FloatArray:
             n = self.cuts.n
@@ -294,7 +202,8 @@ class ClusterPosterior:
         """Return diag(P)."""
 
         def gather(graph: BlockGraph, known: Conditioning) -> FloatArray:
-            return diagonal_of_inverse(graph, known.factor, known.weights)
+            done = known.half_log_determinants
+            return diagonal_of_inverse(graph, known.factor, done, known.weights)
 
         return self._run("inverse diagonal", gather)
 
@@ -322,6 +231,7 @@ class ClusterPosterior:
 
     def _apply(self, name: str, steps: Sequence[Finish], B: FloatArray) -> FloatArray:
         """Return B after some solves or products with L."""
+        self._ensure_results(name, 3 * B.size, "fewer columns at a time")
 
         def gather(graph: BlockGraph, known: Conditioning) -> FloatArray:
             columns = [
@@ -330,41 +240,11 @@ class ClusterPosterior:
             ]
             for step in steps:
                 columns = add_vectors(
-                    graph, known.factor, step, columns, f"{name}_{step.name.lower()}", B.shape[1]
+                    graph, known.factor, step, columns, step.name.lower(), B.shape[1]
                 )
             return np.vstack(graph.results(columns))
 
         return self._run(name, gather)
-
-    def _run(self, what: str, function: Callable[..., _Result], *arguments: Any) -> _Result:
-        """Call ``function(graph, conditioning, *arguments)``, and look at what it returns.
-
-        A test block among the arguments is made by this call's graph.
-        """
-        graph = self._engine.graph()
-        try:
-            with failures_explained(self._problem):
-                known = self._conditioning(graph)
-                made = [a(graph) if callable(a) else a for a in arguments]
-                result = function(graph, known, *made)
-        except (ClusterError, KeyboardInterrupt):
-            # The cluster is not to go on, or has lost what it had: the next call begins anew.
-            with self._shared.lock:
-                self._shared.conditioning = None
-            raise
-        self._shared.has_factor = True
-        ensure_finite(what, self._problem.X.dtype, *_numbers(result))
-        return result
-
-    def _conditioning(self, graph: BlockGraph) -> Conditioning:
-        """Return the factor and the solves, which begin with the first call."""
-        with self._shared.lock:
-            if self._shared.conditioning is None:
-                self._engine.ensure_memory_for(self._problem)
-                known = self._known.blocks(graph) if self._known is not None else None
-                factor = add_factor(graph, self._problem, self.cuts, self.block_tile_size, known)
-                self._shared.conditioning = add_conditioning(graph, self._problem, factor)
-            return self._shared.conditioning
 
     def _test(
         self, X: FloatArray, basis: FloatArray, cuts: Cuts | None = None
@@ -373,26 +253,20 @@ class ClusterPosterior:
         cuts = self._engine.cuts(len(X)) if cuts is None else cuts
         return lambda graph: TestBlocks.of(graph, X, basis, cuts)
 
+    def _ensure_results(self, title: str, numbers: int, remedy: str) -> None:
+        """Refuse results for which this process has no memory, or may not take it."""
+        needed = self._problem.X.dtype.itemsize * numbers
+        ensure_fits(title, needed, 0, self._problem.memory_limit, remedy)
+
     def _clipping(self, count: int, worst: float) -> Clipping:
-        with self._shared.lock:
-            self._shared.clipped += count
+        with self._kept.lock:
+            self._kept.clipped += count
         return Clipping(count, worst)
 
     def _stacked(self, blocks: Sequence[FloatArray]) -> FloatArray:
         """Return means of all blocks as one array."""
         nothing: FloatArray = np.empty((0, self._problem.Y.shape[1]), self._problem.X.dtype)
         return np.ascontiguousarray(np.vstack([nothing, *blocks]))
-
-
-def _numbers(result: Any) -> Iterator[Any]:
-    """Yield the arrays and floats of a result."""
-    if isinstance(result, np.ndarray | float):
-        yield result
-    elif isinstance(result, list | tuple):
-        for part in result:
-            yield from _numbers(part)
-    elif isinstance(result, dict):
-        yield from _numbers(list(result.values()))
 
 
 def _trend(graph: BlockGraph, known: Conditioning) -> Trend:

@@ -8,10 +8,11 @@ import numpy as np
 
 from gprat._validation import Float64Array, FloatArray
 from gprat.engines.base import Problem
-from gprat.engines.cluster.blocks import Model, Points, compute
+from gprat.engines.cluster.blocks import compute
 from gprat.engines.cluster.conditioning import share_points
 from gprat.engines.cluster.graph import BlockGraph
 from gprat.engines.cluster.layout import Cuts
+from gprat.engines.cluster.model import Model, Points
 
 __all__ = ["multiply_covariance"]
 

@@ -9,34 +9,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
 from gprat._validation import Float64Array, FloatArray
 from gprat.engines.base import Derivatives, PosteriorAdjoint, Problem
-from gprat.engines.cluster.blocks import (
+from gprat.engines.cluster.blocks import Product, nt
+from gprat.engines.cluster.conditioning import Conditioning, Trend
+from gprat.engines.cluster.contraction import (
     Contracted,
-    Covariances,
-    Model,
-    Points,
-    Product,
     Wanted,
     contract,
     contract_groups,
     contract_symmetric,
-    nt,
     total_of,
 )
-from gprat.engines.cluster.conditioning import Conditioning, Trend
-from gprat.engines.cluster.factor import add_columns
+from gprat.engines.cluster.futures import Future
 from gprat.engines.cluster.graph import BlockGraph
-from gprat.engines.cluster.prediction import Kept, Known, TestBlocks, add_known, add_kriging_weights
+from gprat.engines.cluster.model import Covariances, Model, Points
+from gprat.engines.cluster.test_points import (
+    Kept,
+    Known,
+    TestBlocks,
+    add_known,
+    add_kriging_weights,
+    add_whitened,
+)
 from gprat.kernels import Program
-
-if TYPE_CHECKING:
-    from gprat.engines.cluster.futures import Future
 
 __all__ = ["nothing_pulled_back", "pull_back"]
 
@@ -81,8 +82,8 @@ def pull_back(
     W, facts = [], []
     for q, points in enumerate(test.points):
         width = test.cuts.size(q)
-        V = kept.columns[q] if kept else add_columns(graph, factor, points, q, width)
-        facts.append(add_known(graph, known, V, points, q))
+        V = kept.columns[q] if kept else add_whitened(graph, factor, points, q, width)
+        facts.append(add_known(graph, known, V, points, q, width))
         W.append(add_kriging_weights(graph, known, V, facts[q], q, width))
     N = graph.add("multipliers", (), _multipliers, known.trend, facts, at=(0, 0), rank=rank)
     rows = [
