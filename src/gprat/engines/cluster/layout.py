@@ -7,7 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 
-__all__ = ["Cuts", "Grid", "auto_block_size"]
+from gprat import _core
+
+__all__ = ["Cuts", "Grid", "auto_block_size", "auto_block_tile_size"]
 
 # Blocks a side for each row or column of workers: so many that all have work until near the end.
 _BLOCKS_PER_WORKER = 4
@@ -102,3 +104,8 @@ def auto_block_size(n: int, grid: Grid) -> int:
     size = int(np.clip(size, _SMALLEST, _LARGEST))
     # An odd number of cache lines: neighbouring columns then don't compete for places in a cache.
     return 8 * (size // 8 | 1)
+
+
+def auto_block_tile_size(block_size: int, threads: int) -> int:
+    """Return the side of the tiles that a worker of so many threads cuts a block into."""
+    return _core.tiles.automatic(block_size, threads)
