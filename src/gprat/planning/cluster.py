@@ -211,7 +211,7 @@ def plan_cluster(
     InvalidInputError
         If blocks are too small to be simulated, or there is no memory for one block.
     """
-    from gprat.simulation.cluster.simulation import record_blocks, run_blocks
+    from gprat.simulation.cluster.simulate import record_blocks, run_blocks
 
     machine = _machine(calibration, sizes.d, shape.threads)
     tasks = record_blocks(sizes, shape.workers, shape.threads, shape.block_size, shape.tile_size)
@@ -268,7 +268,7 @@ def _machine(calibration: Calibration | None, d: int, threads: int) -> Machine:
 
 def _with_disk(tasks: BlockTasks, shape: ClusterShape, machine: Machine) -> ClusterSimulation:
     """Simulate workers that write to their disks what is too much."""
-    from gprat.simulation.cluster.simulation import run_blocks
+    from gprat.simulation.cluster.simulate import run_blocks
 
     assert shape.memory is not None
     room = _SPILLS_FROM * shape.memory - _PROCESS_BYTES
@@ -299,7 +299,7 @@ def _insufficient(sizes: Sizes, shape: ClusterShape, peak: int) -> InsufficientM
 
 def _enough(sizes: Sizes, shape: ClusterShape, peak: int) -> str:
     """Return how many workers of this memory have enough of it, in words."""
-    from gprat.simulation.cluster.simulation import MOST_WORKERS, record_blocks, run_blocks
+    from gprat.simulation.cluster.simulate import MOST_WORKERS, record_blocks, run_blocks
     from gprat.simulation.machine import ModelMachine
 
     assert shape.memory is not None

@@ -262,7 +262,7 @@ def _shape(
 ) -> ClusterShape:
     """Return the cluster that a user describes."""
     from gprat.simulation.cluster.network import Network
-    from gprat.simulation.cluster.simulation import check_workers
+    from gprat.simulation.cluster.simulate import check_workers
     from gprat.simulation.tasks import check_threads
 
     given = {name: value for name, value in options.items() if value is not None}

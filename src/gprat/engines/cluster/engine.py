@@ -79,6 +79,22 @@ class ClusterEngine:
                 self._checked = workers = frozenset(check_workers(client))
         return Grid.of(list(workers))
 
+    @property
+    def block_size(self) -> int | None:
+        """Rows of a block; None if they are chosen."""
+        return self._block_size
+
+    def workers(self) -> tuple[int, int, int | None]:
+        """Return how many workers there are, the threads and the bytes that each has at least.
+
+        None for the bytes if a worker has no limit.
+        """
+        threads = list(check_client(self._client).nthreads().values())
+        if not threads:
+            self._grid()
+        limits = self._client.run_on_scheduler(_memory_limits)
+        return len(threads), min(threads), min(limits) if all(limits) else None
+
     def graph(self) -> BlockGraph:
         """Return a graph for one computation, on the workers that there are."""
         return BlockGraph(self._client, self._grid())

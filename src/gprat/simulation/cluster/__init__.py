@@ -6,8 +6,9 @@ event, when each block would be computed and sent.
 """
 
 from gprat.simulation.cluster.network import Network
+from gprat.simulation.cluster.result import ClusterSimulation
 from gprat.simulation.cluster.scaling import ClusterScaling, cluster_scaling
-from gprat.simulation.cluster.simulation import ClusterSimulation, simulate_cluster
+from gprat.simulation.cluster.simulate import simulate_cluster
 
 __all__ = [
     "ClusterScaling",

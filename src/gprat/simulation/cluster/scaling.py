@@ -15,7 +15,8 @@ from rich.text import Text
 from gprat._text import as_bytes, as_plain_text, make_table
 from gprat.exceptions import InvalidInputError, UnsupportedTypeError
 from gprat.simulation.cluster.network import Network
-from gprat.simulation.cluster.simulation import ClusterSimulation, check_workers, simulate_cluster
+from gprat.simulation.cluster.result import ClusterSimulation
+from gprat.simulation.cluster.simulate import check_workers, simulate_cluster
 from gprat.simulation.machine import Machine
 from gprat.simulation.tasks import OperationName, check_size
 
