@@ -80,7 +80,11 @@ class Planning(ModelState):
             # Rates are those of compiled kernels.
             "calibrate": calibrate if self._hyperparameters.program.is_compiled else False,
         }
-        network = {"bandwidth": bandwidth, "latency": latency, "disk_bandwidth": disk_bandwidth}
+        network: dict[str, Any] = {
+            "bandwidth": bandwidth,
+            "latency": latency,
+            "disk_bandwidth": disk_bandwidth,
+        }
         if (describe := getattr(self._engine, "workers", None)) is not None:
             workers, threads, memory = describe()
             return planning.plan(
@@ -102,4 +106,7 @@ class Planning(ModelState):
                 )
         allowed = runtime.threads()
         threads = min(self._threads or allowed, allowed)
-        return planning.plan(n, d, m, threads=threads, tile_size=self.tile_size, **sizes)
+        costs: planning.Plan = planning.plan(
+            n, d, m, threads=threads, tile_size=self.tile_size, **sizes
+        )
+        return costs

@@ -199,9 +199,7 @@ class ClusterShape:
     may_spill: bool
 
 
-def plan_cluster(
-    sizes: Sizes, shape: ClusterShape, calibration: Calibration | None
-) -> ClusterPlan:
+def plan_cluster(sizes: Sizes, shape: ClusterShape, calibration: Calibration | None) -> ClusterPlan:
     """Return what an operation costs on a cluster.
 
     Raises
@@ -291,8 +289,8 @@ def _insufficient(sizes: Sizes, shape: ClusterShape, peak: int) -> InsufficientM
     message = (
         f"{TITLES[sizes.operation.value].lower()} with {sizes.n:,} training points takes "
         f"{as_bytes(peak)} on each of {count(shape.workers, 'worker')}, which may use "
-        f"{as_bytes(shape.memory)}. What would fit: {_enough(sizes, shape, peak)}; workers that may "
-        "write to their disks (disk_bandwidth)."
+        f"{as_bytes(shape.memory)}. What would fit: {_enough(sizes, shape, peak)}; workers that "
+        "may write to their disks (disk_bandwidth)."
     )
     return InsufficientMemoryError(message, peak * shape.workers, shape.memory * shape.workers)
 

@@ -21,6 +21,7 @@ from gprat.planning.checks import (
 from gprat.planning.cluster import ClusterPlan, ClusterShape, plan_cluster
 from gprat.planning.result import Plan
 from gprat.planning.tile_size import TileSize
+from gprat.planning.words import OperationName
 
 if TYPE_CHECKING:
     from gprat.calibration.cache import Entry
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["plan"]
 
-_What = Literal["fit", "predict", "variance", "covariance"]
 _Size = int | Literal["auto"]
 _NO_FORECAST = (None, None, None)
 
@@ -39,7 +39,7 @@ def plan(
     d: int = 1,
     m: int = 0,
     *,
-    what: _What = "fit",
+    what: OperationName = "fit",
     n_outputs: int = 1,
     n_hyperparameters: int | None = None,
     threads: int | None = None,
@@ -57,7 +57,7 @@ def plan(
     d: int = 1,
     m: int = 0,
     *,
-    what: _What = "fit",
+    what: OperationName = "fit",
     n_outputs: int = 1,
     n_hyperparameters: int | None = None,
     threads: int | None = None,
@@ -78,7 +78,7 @@ def plan(
     d: int = 1,
     m: int = 0,
     *,
-    what: _What = "fit",
+    what: OperationName = "fit",
     n_outputs: int = 1,
     n_hyperparameters: int | None = None,
     threads: int | None = None,

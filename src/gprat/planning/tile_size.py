@@ -107,6 +107,7 @@ class TileSize:
             self._chosen = choose_tile_size(chosen_for, dtype)
 
     def __call__(self, n: int) -> int:
+        """Return the side of the tiles for n training points."""
         if self._fixed is not None:
             return min(n, self._fixed)
         if n == self._chosen_for:

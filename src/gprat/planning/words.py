@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["TITLES", "count", "duration"]
+from typing import Literal, TypeAlias
+
+__all__ = ["TITLES", "OperationName", "count", "duration"]
+
+OperationName: TypeAlias = Literal["fit", "predict", "variance", "covariance"]
 
 TITLES = {
     "fit": "Fit: likelihood and gradient",

@@ -76,9 +76,7 @@ def plot_cluster_simulation(simulation: ClusterSimulation, axis: Axes | None = N
         if members.any():
             start, end = simulation.start[members], simulation.end[members]
             busy[phase] = busy_time(start, end, edges, threads[members]) / np.diff(edges)
-    axis.stackplot(
-        edges[:-1], list(busy.values()), labels=list(busy), colors=COLOURS, step="post"
-    )
+    axis.stackplot(edges[:-1], list(busy.values()), labels=list(busy), colors=COLOURS, step="post")
     total = simulation.workers * simulation.threads
     axis.axhline(total, color=MUTED, linestyle="--", linewidth=1.0)
     axis.set(

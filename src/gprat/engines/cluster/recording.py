@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 from weakref import ref
 
 import numpy as np
@@ -93,8 +94,9 @@ class BlockTasks:
         Of the tasks that are ready, those of the smallest rank run first.
     costs : dict of str to ndarray of float64, shape (n_tasks,)
         The figures of `gprat.engines.cluster.costs.Cost`, by name.
-    is_kept : ndarray of bool, shape (n_tasks,)
-        Whether the client holds the result until the end.
+    released : ndarray of int64, shape (n_tasks,)
+        How many tasks the client has added when it forgets the result; one more than there are, if
+        it holds it until the end.
     predecessors : ndarray of int32, shape (n_edges,)
         Indices of the tasks that are waited for. Task i waits for
         ``predecessors[offsets[i]:offsets[i + 1]]``, all of them less than i.
@@ -111,7 +113,7 @@ class BlockTasks:
     owner: npt.NDArray[np.int64]
     rank: npt.NDArray[np.int64]
     costs: dict[str, npt.NDArray[np.float64]]
-    is_kept: npt.NDArray[np.bool_]
+    released: npt.NDArray[np.int64]
     predecessors: npt.NDArray[np.int32]
     offsets: npt.NDArray[np.int64]
 
@@ -125,12 +127,10 @@ class BlockTasks:
 
     @property
     def flops(self) -> float:
-        """Additions and multiplications of all tasks, a pair of points counting as one a feature."""
+        """Additions and multiplications; a pair of points counts as one a feature."""
         linear_algebra = sum(self.costs[name].sum() for name in ("products", "solves", "factors"))
         pairs = self.costs["evaluated"].sum() * self.sizes.d
-        derivatives = self.costs["contracted"].sum() * (
-            self.sizes.d + self.sizes.n_hyperparameters
-        )
+        derivatives = self.costs["contracted"].sum() * (self.sizes.d + self.sizes.n_hyperparameters)
         return float(linear_algebra + pairs + derivatives)
 
     def counts(self) -> dict[str, int]:
@@ -146,8 +146,8 @@ class _RecordedError(Exception):
 class RecordingGraph(BlockGraph):
     """Writes tasks down instead of giving them to a cluster.
 
-    Futures are `Sized`: descriptions of blocks. Those that are still there when the client waits
-    for results are kept until the end, as Dask keeps what a client refers to.
+    Futures are `Sized`: descriptions of blocks. Dask keeps what a client refers to, so it is noted
+    when each of them goes; those that are there when the client waits for results stay.
 
     Parameters
     ----------
@@ -169,7 +169,8 @@ class RecordingGraph(BlockGraph):
         self._noted: list[Cost] = []
         self._predecessors: list[list[int]] = []
         self._blocks: list[ref[Sized]] = []
-        self._is_kept: list[bool] = []
+        self._released: list[int] = []
+        self._is_complete = False
 
     def add(
         self,
@@ -196,13 +197,11 @@ class RecordingGraph(BlockGraph):
         return self._note(name, owner, _SHARED_RANK, Cost(rows, columns, size), ())
 
     def results(self, futures: Sequence[Future]) -> NoReturn:
-        """Note what the client holds while it waits, and end."""
-        self._is_kept = [block() is not None for block in self._blocks]
+        """End. What the client still refers to it holds while it waits."""
+        self._is_complete = True
         raise _RecordedError
 
-    def _note(
-        self, name: str, owner: int, rank: int, cost: Cost, arguments: Any
-    ) -> Future:
+    def _note(self, name: str, owner: int, rank: int, cost: Cost, arguments: Any) -> Future:
         index = len(self._kind)
         predecessors: set[int] = set()
         _collect(arguments, predecessors)
@@ -212,13 +211,20 @@ class RecordingGraph(BlockGraph):
         self._noted.append(cost)
         self._predecessors.append(sorted(predecessors))
         block = Sized(index, cost.rows, cost.columns, cost.size)
-        self._blocks.append(ref(block))
-        future: Any = block
+        self._released.append(-1)
+        self._blocks.append(ref(block, partial(self._forget, index)))
+        future: Future = cast("Future", block)
         return future
+
+    def _forget(self, index: int, _: ref[Sized]) -> None:
+        """Note that the client refers to a block no more."""
+        if not self._is_complete:
+            self._released[index] = len(self._kind)
 
     def tasks(self, sizes: Sizes, cuts: Cuts, tile_size: int) -> BlockTasks:
         """Return what was written down."""
         lengths = [0, *map(len, self._predecessors)]
+        released = np.array(self._released, dtype=np.int64)
         return BlockTasks(
             sizes,
             len(self.grid.workers),
@@ -232,7 +238,7 @@ class RecordingGraph(BlockGraph):
                 name: np.array([getattr(cost, name) for cost in self._noted], dtype=np.float64)
                 for name in Cost.names()
             },
-            np.array(self._is_kept, dtype=np.bool_),
+            np.where(released < 0, len(released) + 1, released),
             np.fromiter(chain.from_iterable(self._predecessors), dtype=np.int32),
             np.cumsum(lengths, dtype=np.int64),
         )

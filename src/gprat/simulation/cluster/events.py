@@ -28,6 +28,8 @@ class _Event(IntEnum):
     """A task of a worker ends, unless others have come between."""
     HEARD = 4
     """The scheduler knows that a task has ended."""
+    FORGOTTEN = 5
+    """The client refers to a block no more."""
 
 
 class Events:
@@ -62,7 +64,9 @@ class Events:
         self._work, self._span = work.tolist(), span.tolist()
         self._size, self._scratch = tasks.bytes.tolist(), tasks.costs["scratch"].tolist()
         self._owner, self._rank = tasks.owner.tolist(), tasks.rank.tolist()
-        self._kept = tasks.is_kept.tolist()
+        # What the client holds until the end is forgotten never.
+        times = np.where(tasks.released > len(tasks), np.inf, tasks.released * network.submission)
+        self._forgotten = times.tolist()
         offsets, flat = tasks.offsets.tolist(), tasks.predecessors.tolist()
         self._needs = [flat[offsets[i] : offsets[i + 1]] for i in range(len(tasks))]
         self._feeds = _successors(self._needs)
@@ -79,9 +83,7 @@ class Events:
         self._number = 0
         self.links = Links(tasks.workers, network)
         self.processors = [Processors(threads) for _ in range(tasks.workers)]
-        self.memory = [
-            Memory(network.memory, network.disk_bandwidth) for _ in range(tasks.workers)
-        ]
+        self.memory = [Memory(network.memory, network.disk_bandwidth) for _ in range(tasks.workers)]
         self.start, self.end = np.zeros(len(tasks)), np.zeros(len(tasks))
 
     def run(self) -> None:
@@ -92,6 +94,7 @@ class Events:
             _Event.LOADED: self._loaded,
             _Event.ENDED: self._ended,
             _Event.HEARD: self._heard,
+            _Event.FORGOTTEN: self._drop_if_dead,
         }
         by_number = [handlers[event] for event in _Event]
         for task, needs in enumerate(self._needs):
@@ -154,7 +157,7 @@ class Events:
         self._start_some(now, worker)
 
     def _start_some(self, now: float, worker: int) -> bool:
-        """Start the most urgent tasks, as many at a time as there are threads; say if there were."""
+        """Start the most urgent tasks, as many at a time as there are threads; tell if any were."""
         processors, ready = self.processors[worker], self._ready[worker]
         memory, has_started = self.memory[worker], False
         while ready and len(processors) + self._loading[worker] < self._threads:
@@ -210,11 +213,15 @@ class Events:
                 self._assign(now, successor)
         for block in self._needs[task]:
             self._uses[block] -= 1
-            self._drop_if_dead(block)
-        self._drop_if_dead(task)
+            self._drop_if_dead(now, block)
+        self._drop_if_dead(now, task)
 
-    def _drop_if_dead(self, block: int) -> None:
-        if self._uses[block] or self._kept[block]:
+    def _drop_if_dead(self, now: float, block: int, _: int = 0) -> None:
+        """Drop a block everywhere that no task waits for, once the client has forgotten it."""
+        if self._uses[block] or self._forgotten[block] == np.inf:
+            return
+        if self._forgotten[block] > now:
+            self._push(self._forgotten[block], _Event.FORGOTTEN, block)
             return
         for worker in self._holders[block]:
             self.memory[worker].drop(block)

@@ -45,9 +45,8 @@ def block_seconds(
     in_tiles += costs["contracted"] * derivative
     in_tiles = np.maximum(in_tiles, costs["moved"] / _COPIED)
     in_steps = costs["solves"] * solve + costs["factors"] * product
-    step = side**3 * (solve + 2.0 * product)
     is_factor = costs["factors"] > 0.0
-    step = np.where(is_factor, step + side**3 / 3.0 * factor, step)
+    step = side**3 * (solve + 2.0 * product + np.where(is_factor, factor / 3.0, 0.0))
     in_steps += np.where(is_factor, costs["steps"] * side**3 / 3.0 * (factor - product), 0.0)
     chain = np.minimum(costs["steps"] * step, in_steps)
     work: npt.NDArray[np.float64] = in_tiles + in_steps + overhead

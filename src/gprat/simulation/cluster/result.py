@@ -172,8 +172,8 @@ class ClusterSimulation:
             "traffic": f"{as_bytes(int(self.traffic_bytes))}, a worker receives at most "
             f"{as_bytes(int(self.received.max(initial=0.0)))}",
             "memory": f"at most {as_bytes(int(self.peak_bytes.max(initial=0.0)))} on a worker",
-            "tasks": f"{len(self.tasks):,} on blocks of {self.tasks.block_size:,} rows, in tiles of "
-            f"side {self.tasks.tile_size}",
+            "tasks": f"{len(self.tasks):,} on blocks of {self.tasks.block_size:,} rows, in tiles "
+            f"of side {self.tasks.tile_size}",
         }
         if self.written.any():
             rows["disk"] = (

@@ -77,8 +77,9 @@ class ClusterScaling:
     def speedup(self) -> npt.NDArray[np.float64]:
         """How many times more work is done in a second than with the fewest workers."""
         work = np.array(self.n, dtype=np.float64) ** 3
-        rate: npt.NDArray[np.float64] = work / np.array(self.seconds)
-        return rate / rate[0]
+        rate = work / np.array(self.seconds)
+        speedup: npt.NDArray[np.float64] = rate / rate[0]
+        return speedup
 
     def plot(self, axes: Sequence[Axes] | None = None) -> tuple[Axes, Axes]:
         """Draw time and efficiency over the number of workers.
@@ -129,18 +130,13 @@ class ClusterScaling:
                 limit,
             )
         headline = (
-            f"{self.kind.capitalize()} scaling of {self.what!r}, workers of {self.threads} threads, "
-            f"{gigabits(self.network)} Gbit/s"
+            f"{self.kind.capitalize()} scaling of {self.what!r}, workers of {self.threads} "
+            f"threads, {8e-9 * self.network.bandwidth:.3g} Gbit/s"
         )
         return as_plain_text(Group(Text(headline), Text(""), table))
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"
-
-
-def gigabits(network: Network) -> str:
-    """Return the bandwidth of a link in Gbit/s."""
-    return f"{8e-9 * network.bandwidth:.3g}"
 
 
 def cluster_scaling(

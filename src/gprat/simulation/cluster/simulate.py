@@ -178,9 +178,7 @@ def check_workers(workers: Any) -> int:
     return count
 
 
-def _critical_path(
-    tasks: BlockTasks, least: npt.NDArray[np.float64], network: Network
-) -> float:
+def _critical_path(tasks: BlockTasks, least: npt.NDArray[np.float64], network: Network) -> float:
     """Return the length of the longest chain, with blocks that travel and what tells of tasks."""
     owner, sizes, seconds = tasks.owner.tolist(), tasks.bytes.tolist(), least.tolist()
     offsets, flat = tasks.offsets.tolist(), tasks.predecessors.tolist()
