@@ -94,6 +94,7 @@ class Planning(ModelState):
                 workers=workers,
                 threads=min(self._threads or threads, threads),
                 memory=memory,
+                tile_size=self.tile_size,
                 block_size=getattr(self._engine, "block_size", None) or "auto",
                 **sizes,
                 **network,

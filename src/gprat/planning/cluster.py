@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import html
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,6 +27,8 @@ __all__ = ["ClusterPlan", "ClusterShape", "plan_cluster"]
 _PROCESS_BYTES = 200 << 20
 # Dask writes blocks to disk from this share of a worker's memory on, where it may.
 _SPILLS_FROM = 0.6
+# How many numbers of workers are tried for one that does, and how fast they grow.
+_TRIALS, _FALL = 5, 1.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,12 +306,14 @@ def _enough(sizes: Sizes, shape: ClusterShape, peak: int) -> str:
     assert shape.memory is not None
     room = shape.memory - _PROCESS_BYTES
     workers = shape.workers
-    while room > 0 and workers < MOST_WORKERS:
-        # What a worker holds falls with their number, but not all of it.
-        more = -(-workers * (peak - _PROCESS_BYTES) // room)
+    for _ in range(_TRIALS if room > 0 else 0):
+        # Copies of others' blocks, which are most of it, fall with the square root of the number.
+        more = math.ceil(workers * ((peak - _PROCESS_BYTES) / room) ** _FALL)
         workers = min(max(workers + 1, more), MOST_WORKERS)
         tasks = record_blocks(sizes, workers, shape.threads, shape.block_size, shape.tile_size)
         peak = _peak(run_blocks(tasks, shape.threads, ModelMachine(), shape.network))
         if peak <= shape.memory:
             return f"{workers:,} workers of this size"
-    return "workers with more memory"
+    if room <= 0 or workers == MOST_WORKERS:
+        return "workers with more memory"
+    return f"more than {workers:,} workers of this size"

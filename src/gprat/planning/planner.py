@@ -127,7 +127,8 @@ def plan(
     dtype : {"float64", "float32"}, default="float64"
         Precision.
     tile_size : int or "auto", default="auto"
-        Side of the tiles; "auto" for what a model would choose on this machine, or a worker.
+        Side of the tiles; "auto" for what a model would choose on this machine, or a worker. A
+        worker of many threads takes smaller ones.
     memory : int, default=None
         Bytes that may be taken, by each worker. None for what is available to this process now, by
         the kernel's estimate and the limits of its cgroups; with `workers`, for any number.

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from gprat import _core
 from gprat import _validation as validation
-from gprat._costs import Operation, Work
+from gprat._costs import PLANNED, Operation, Work
 from gprat.exceptions import InvalidInputError
 
 __all__ = [
@@ -217,9 +217,11 @@ def check_threads(threads: Any) -> int:
 def check_operation(what: Any) -> Operation:
     """Return the operation of that name."""
     try:
-        return Operation(what)
-    except ValueError:
-        names = ", ".join(repr(operation.value) for operation in Operation)
+        return next(
+            operation for operation in PLANNED if operation.value == validation.as_choice(what)
+        )
+    except StopIteration:
+        names = ", ".join(repr(operation.value) for operation in PLANNED)
         raise InvalidInputError(f"unknown operation {what!r}: expected one of {names}.") from None
 
 

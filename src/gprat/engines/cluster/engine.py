@@ -17,7 +17,7 @@ from gprat.engines.cluster.client import check_client, check_workers
 from gprat.engines.cluster.conditioning import add_conditioning, add_factor
 from gprat.engines.cluster.factor import Blocks
 from gprat.engines.cluster.graph import BlockGraph
-from gprat.engines.cluster.layout import Cuts, Grid, auto_block_size
+from gprat.engines.cluster.layout import Cuts, Grid, auto_block_size, auto_block_tile_size
 from gprat.engines.cluster.leave_one_out import differentiate_leave_one_out
 from gprat.engines.cluster.posterior import ClusterPosterior, KnownFactor, failures_explained
 from gprat.engines.cluster.products import multiply_covariance
@@ -39,15 +39,16 @@ class ClusterEngine:
     """Blocks of the covariance matrix on the workers of a Dask cluster.
 
     The triangle never comes to this process, nor does all of it lie on one worker. Results are
-    those of the engine on processors to rounding, and the same bits for any number of workers.
+    those of the engine on processors to rounding, and the same bits for any number of workers of
+    as many threads.
 
     Parameters
     ----------
     client : distributed.Client
         Connected to a cluster whose workers have this version of gprat.
     block_size : int or None, default=None
-        Rows of a block; None: about four blocks a side for each row of workers, of 256 to 4096
-        rows.
+        Rows of a block; None: about six blocks a side for each row of workers, of 256 to 2048
+        rows, or of more where there would be more than 80 a side.
 
     Raises
     ------
@@ -89,11 +90,22 @@ class ClusterEngine:
 
         None for the bytes if a worker has no limit.
         """
-        threads = list(check_client(self._client).nthreads().values())
-        if not threads:
-            self._grid()
+        threads = self._threads()
         limits = self._client.run_on_scheduler(_memory_limits)
         return len(threads), min(threads), min(limits) if all(limits) else None
+
+    def _threads(self) -> list[int]:
+        """Return the threads of each worker, of which there is one at least."""
+        self._grid()
+        return list(check_client(self._client).nthreads().values()) or [1]
+
+    def _tile_size(self, problem: Problem, cuts: Cuts) -> int:
+        """Return the side of the tiles that workers cut blocks into."""
+        threads = min(self._threads())
+        if problem.threads is not None:
+            threads = min(threads, problem.threads)
+        largest = min(problem.tile_size, problem.X.shape[0])
+        return auto_block_tile_size(cuts.size(0), threads, largest)
 
     def graph(self) -> BlockGraph:
         """Return a graph for one computation, on the workers that there are."""
@@ -127,7 +139,8 @@ class ClusterEngine:
 
     def factorise(self, problem: Problem) -> Posterior:
         """Return the posterior; its factor is computed when first needed."""
-        return ClusterPosterior(self, problem, self.cuts(problem.X.shape[0]), problem.tile_size)
+        cuts = self.cuts(problem.X.shape[0])
+        return ClusterPosterior(self, problem, cuts, self._tile_size(problem, cuts))
 
     def append(self, posterior: Posterior, problem: Problem) -> Posterior:
         """Return the posterior of more rows."""
@@ -165,12 +178,13 @@ class ClusterEngine:
         if (row := first_bad_row(factor, n, tile_size)) is not None:
             raise damaged_factor(row)
         cuts = self.cuts(n)
+        side = self._tile_size(problem, cuts)
 
         def scatter(graph: BlockGraph) -> Blocks:
-            blocks = blocks_of_tiles(factor, n, tile_size, cuts, tile_size)
+            blocks = blocks_of_tiles(factor, n, tile_size, cuts, side)
             return {index: graph.scatter(block, index) for index, block in blocks}
 
-        return ClusterPosterior(self, problem, cuts, tile_size, KnownFactor(scatter, True, factor))
+        return ClusterPosterior(self, problem, cuts, side, KnownFactor(scatter, True, factor))
 
     def differentiate(
         self, problem: Problem, objective: Objective, inputs: bool = False
@@ -181,7 +195,8 @@ class ClusterEngine:
         self.ensure_memory_for(problem)
         graph, k = self.graph(), problem.Y.shape[1]
         with failures_explained(problem):
-            factor = add_factor(graph, problem, self.cuts(problem.X.shape[0]), problem.tile_size)
+            cuts = self.cuts(problem.X.shape[0])
+            factor = add_factor(graph, problem, cuts, self._tile_size(problem, cuts))
             known = add_conditioning(graph, problem, factor)
             if objective is Objective.LEAVE_ONE_OUT:
                 return differentiate_leave_one_out(graph, k, known)
@@ -198,7 +213,7 @@ class ClusterEngine:
         empty = np.empty((problem.X.shape[0], 0), dtype=problem.X.dtype)
         bare = replace(problem, Y=empty, basis=empty, basis_names=())
         cuts = self.cuts(problem.X.shape[0])
-        return ClusterPosterior(self, bare, cuts, problem.tile_size).color(Z)
+        return ClusterPosterior(self, bare, cuts, self._tile_size(problem, cuts)).color(Z)
 
     def color_matrix(
         self, matrix: FloatArray, jitter: float, Z: FloatArray, threads: int | None

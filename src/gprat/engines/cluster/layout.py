@@ -12,9 +12,13 @@ from gprat import _core
 __all__ = ["Cuts", "Grid", "auto_block_size", "auto_block_tile_size"]
 
 # Blocks a side for each row or column of workers: so many that all have work until near the end.
-_BLOCKS_PER_WORKER = 4
+_BLOCKS_PER_WORKER = 6
 # Smaller blocks spend more time on their way than in products; larger ones wait for each other.
-_SMALLEST, _LARGEST = 256, 4096
+_SMALLEST, _LARGEST = 256, 2048
+# Blocks a side beyond which Dask's scheduler, which handles tasks one by one, is what takes time.
+_MOST_BLOCKS = 80
+# Tiles of a block for each thread of its worker, of which some wait for others in solves.
+_TILES_PER_THREAD = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +105,15 @@ class Grid:
 def auto_block_size(n: int, grid: Grid) -> int:
     """Return how many rows blocks have if nobody says so."""
     size = -(-n // (_BLOCKS_PER_WORKER * max(grid.rows, grid.columns)))
-    size = int(np.clip(size, _SMALLEST, _LARGEST))
+    size = max(int(np.clip(size, _SMALLEST, _LARGEST)), -(-n // _MOST_BLOCKS))
     # An odd number of cache lines: neighbouring columns then don't compete for places in a cache.
     return 8 * (size // 8 | 1)
 
 
-def auto_block_tile_size(block_size: int, threads: int) -> int:
-    """Return the side of the tiles that a worker of so many threads cuts a block into."""
-    return _core.tiles.automatic(block_size, threads)
+def auto_block_tile_size(block_size: int, threads: int, largest: int) -> int:
+    """Return the side of the tiles that a worker of so many threads cuts a block into.
+
+    It is `largest`, unless a block then has too few tiles for all threads.
+    """
+    side = int(block_size / (_TILES_PER_THREAD * threads) ** 0.5)
+    return min(largest, _core.tiles.side_at_least(max(side, _core.tiles.SMALLEST)))

@@ -70,7 +70,8 @@ def simulate_cluster(
     block_size : int or "auto", default="auto"
         Rows of a block; "auto" for what the engine would choose.
     tile_size : int or "auto", default="auto"
-        Side of the tiles that a worker cuts a block into; "auto" for what the engine would choose.
+        Side of the tiles that a worker cuts a block into, at most: it has no fewer than two for
+        each thread. "auto" for what a model would choose.
     dtype : {"float64", "float32"}, default="float64"
         Precision.
     machine : Machine, default=None
@@ -135,10 +136,14 @@ def record_blocks(
             "simulated, and Dask's scheduler would be busy for long with more. Pass larger ones, "
             f"such as block_size={2 * -(-max(sizes.n, sizes.m) // _MOST_BLOCKS)}."
         )
+    # Imported here, as the planner asks for simulations.
+    from gprat.planning.tile_size import auto_tile_size
+
     if tile_size == "auto":
-        side = auto_block_tile_size(rows.size(0), threads)
+        largest = auto_tile_size(sizes.n, threads)
     else:
-        side = min(check_size(tile_size, "tile_size"), sizes.n)
+        largest = min(check_size(tile_size, "tile_size"), sizes.n)
+    side = auto_block_tile_size(rows.size(0), threads, largest)
     return record_operation(sizes, grid, rows, test_rows, side)
 
 
