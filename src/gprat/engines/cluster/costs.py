@@ -113,7 +113,7 @@ class Costs:
             "sum_row": self._sum_row,
             "sum_rows": self._sum_row,
             "mean": self._mean,
-            "mean_of": self._returned,
+            "mean_of": self._mean_of,
             "explain": self._explain,
             "known": self._known,
             "variance": self._variance,
@@ -255,6 +255,9 @@ class Costs:
             scratch=self.matrix(largest, points.rows),
             tiles=self._tiles(largest) * self._tiles(points.rows),
         )
+
+    def _mean_of(self, known: Sized) -> Cost:
+        return Cost(known.rows, known.columns, self.matrix(known.rows, known.columns))
 
     def _explain(self, _model: Any, V: Sized, whitened: Sized) -> Cost:
         size = self.matrix(V.columns, whitened.columns) + _DOUBLE * V.columns
