@@ -48,7 +48,8 @@ class ClusterEngine:
         Connected to a cluster whose workers have this version of gprat.
     block_size : int or None, default=None
         Rows of a block; None: about six blocks a side for each row of workers, of 256 to 2048
-        rows, or of more where there would be more than 80 a side.
+        rows; of more rows for more than 700 processors, or where there would be more than 80
+        blocks a side.
 
     Raises
     ------
@@ -113,7 +114,7 @@ class ClusterEngine:
 
     def cuts(self, n: int, group: int = 1) -> Cuts:
         """Cut rows, or test points, into blocks of whole groups."""
-        size = self._block_size or auto_block_size(n, self._grid())
+        size = self._block_size or auto_block_size(n, self._grid(), min(self._threads()))
         return Cuts.even(n, max(size // group, 1) * group)
 
     def ensure_memory_for(self, problem: Problem) -> None:
@@ -160,7 +161,7 @@ class ClusterEngine:
         if not old.has_factor:
             return ClusterPosterior(self, problem, self.cuts(n), tile_size)
         kept = old.cuts.up_to(same)
-        size = self._block_size or auto_block_size(n, self._grid())
+        size = self._block_size or auto_block_size(n, self._grid(), min(self._threads()))
         if len(kept) and n > kept.n and kept.size(len(kept) - 1) < size // 2:
             kept = Cuts(kept.bounds[:-1])  # a small block is no good for more than the last one
         blocks = old.first_blocks(kept)

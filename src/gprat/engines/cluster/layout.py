@@ -15,7 +15,9 @@ __all__ = ["Cuts", "Grid", "auto_block_size", "auto_block_tile_size"]
 _BLOCKS_PER_WORKER = 6
 # Smaller blocks spend more time on their way than in products; larger ones wait for each other.
 _SMALLEST, _LARGEST = 256, 2048
-# Blocks a side beyond which Dask's scheduler, which handles tasks one by one, is what takes time.
+# Dask's scheduler takes tasks one by one, a millisecond or so each. Blocks of so many rows, times the
+# cube root of the processors, keep processors busy for about twice as long as it.
+_ROWS_PER_PROCESSOR = 220
 _MOST_BLOCKS = 80
 # Tiles of a block for each thread of its worker, of which some wait for others in solves.
 _TILES_PER_THREAD = 2
@@ -102,10 +104,12 @@ class Grid:
         return self.workers[(i % self.rows) * self.columns + j % self.columns]
 
 
-def auto_block_size(n: int, grid: Grid) -> int:
-    """Return how many rows blocks have if nobody says so."""
+def auto_block_size(n: int, grid: Grid, threads: int = 1) -> int:
+    """Return how many rows blocks have if nobody says so; workers have so many threads."""
     size = -(-n // (_BLOCKS_PER_WORKER * max(grid.rows, grid.columns)))
-    size = max(int(np.clip(size, _SMALLEST, _LARGEST)), -(-n // _MOST_BLOCKS))
+    processors = len(grid.workers) * threads
+    least = max(_SMALLEST, int(_ROWS_PER_PROCESSOR * processors ** (1 / 3)))
+    size = max(least, min(size, _LARGEST), -(-n // _MOST_BLOCKS))
     # An odd number of cache lines: neighbouring columns then don't compete for places in a cache.
     return 8 * (size // 8 | 1)
 

@@ -18,7 +18,8 @@ class Network:
     """How workers are joined, by a handful of figures.
 
     Rates are in bytes a second: a link of 10 Gbit/s carries 1.25e9. The other defaults are round
-    figures near those measured with Dask 2025 on workers of one machine.
+    figures of the size that was measured with Dask 2026 on a busy machine; a cluster's own are
+    better.
 
     Parameters
     ----------
@@ -27,11 +28,11 @@ class Network:
         Dask reaches, where it has been measured.
     latency : float, default=1e-3
         Seconds that a message takes besides its bytes; also one to the scheduler and back.
-    submission : float, default=2e-4
+    submission : float, default=1e-4
         Seconds that the client takes to add a task.
-    scheduling : float, default=3e-4
+    scheduling : float, default=1e-3
         Seconds that the scheduler, which is one thread, spends on a task in all.
-    overhead : float, default=1e-3
+    overhead : float, default=2e-3
         Seconds that a worker spends on a task besides running it.
     memory : float or None, default=None
         Bytes that a worker may hold before it writes some to its disk; None: no limit.
@@ -54,9 +55,9 @@ class Network:
 
     bandwidth: float = 1.25e9
     latency: float = 1e-3
-    submission: float = 2e-4
-    scheduling: float = 3e-4
-    overhead: float = 1e-3
+    submission: float = 1e-4
+    scheduling: float = 1e-3
+    overhead: float = 2e-3
     memory: float | None = None
     disk_bandwidth: float = 1e9
 

@@ -126,7 +126,7 @@ def record_blocks(
     grid = Grid.of([f"worker {index:04d}" for index in range(workers)])
 
     def cuts(points: int) -> Cuts:
-        chosen = auto_block_size(points, grid) if block_size == "auto" else block_size
+        chosen = auto_block_size(points, grid, threads) if block_size == "auto" else block_size
         return Cuts.even(points, check_size(chosen, "block_size"))
 
     rows, test_rows = cuts(sizes.n), cuts(sizes.m) if sizes.m else Cuts.even(0, 1)
