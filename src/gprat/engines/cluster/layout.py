@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
-
 from gprat import _core
 
 __all__ = ["Cuts", "Grid", "auto_block_size", "auto_block_tile_size"]
@@ -15,8 +13,8 @@ __all__ = ["Cuts", "Grid", "auto_block_size", "auto_block_tile_size"]
 _BLOCKS_PER_WORKER = 6
 # Smaller blocks spend more time on their way than in products; larger ones wait for each other.
 _SMALLEST, _LARGEST = 256, 2048
-# Dask's scheduler takes tasks one by one, a millisecond or so each. Blocks of so many rows, times the
-# cube root of the processors, keep processors busy for about twice as long as it.
+# Dask's scheduler takes tasks one by one, a millisecond or so each. Blocks of so many rows, times
+# the cube root of the processors, keep processors busy for about twice as long as it.
 _ROWS_PER_PROCESSOR = 220
 _MOST_BLOCKS = 80
 # Tiles of a block for each thread of its worker, of which some wait for others in solves.
