@@ -23,7 +23,7 @@ from gprat.engines.cluster.prediction import predict_covariance, predict_mean, p
 from gprat.engines.cluster.prediction_gradient import predict_gradient
 from gprat.engines.cluster.pull_back import nothing_pulled_back, pull_back
 from gprat.engines.cluster.storage import dense_rows, tiles_of_rows
-from gprat.engines.cluster.test_points import Kept, TestBlocks
+from gprat.engines.cluster.whitened import Kept, TestBlocks
 
 __all__ = ["ClusterPosterior"]
 
