@@ -319,7 +319,7 @@ def test_fit_fails_in_words(content, arguments, parts, folder):
 
 
 def test_fit_says_before_it_starts_that_memory_does_not_suffice(data, monkeypatch):
-    monkeypatch.setattr("gprat.planning.available_memory", lambda: 1 << 20)
+    monkeypatch.setattr("gprat.planning.planner.available_memory", lambda: 1 << 20)
     message = fail(*FIT)
     assert "--max-rows" in message
     monkeypatch.undo()

@@ -55,7 +55,16 @@ def test_cuts():
 def test_automatic_blocks_begin_cache_lines_an_odd_number_apart(n, workers):
     size = auto_block_size(n, Grid.of([str(i) for i in range(workers)]))
     assert size % 16 == 8
-    assert 256 <= size <= 4104
+    assert 256 <= size <= 2056 or n // 80 <= size <= n // 80 + 16
+
+
+def test_many_processors_have_larger_blocks_so_that_the_scheduler_keeps_up():
+    grid = Grid.of([str(i) for i in range(64)])
+    sizes = [auto_block_size(50_000, grid, threads) for threads in (1, 8, 32, 128)]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < 0.5 * sizes[-1]
+    # n³/3 grows as the number of tasks does.
+    assert auto_block_size(100_000, grid, 32) == auto_block_size(50_000, grid, 32)
 
 
 @pytest.mark.parametrize("block_size", [9, 35, 69, 70, 1000])

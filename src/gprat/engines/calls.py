@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import cast
 
 from gprat import _machine, _progress, runtime
 from gprat._costs import PLANNED, Operation, Work
@@ -15,6 +16,7 @@ from gprat.engines.base import Problem
 from gprat.exceptions import InsufficientMemoryError
 from gprat.kernels import PythonProgram
 from gprat.planning import Plan, auto_tile_size, plan
+from gprat.planning.words import OperationName
 
 __all__ = ["Call", "ensure_colors_fit", "ensure_fits", "ensure_samples_fit", "is_long"]
 
@@ -193,7 +195,7 @@ class Call:
             self.n,
             work.d,
             self.m,
-            what=self.operation.value,  # type: ignore[arg-type]
+            what=cast(OperationName, self.operation.value),
             n_outputs=max(1, work.k),
             n_hyperparameters=max(1, work.p),
             threads=work.threads,

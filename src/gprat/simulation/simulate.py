@@ -315,11 +315,16 @@ def busy_time(
     start: npt.NDArray[np.float64],
     end: npt.NDArray[np.float64],
     edges: npt.NDArray[np.float64],
+    threads: npt.NDArray[np.float64] | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Return how long tasks run between each two edges, all of them together."""
+    """Return how long tasks run between each two edges, all of them together.
+
+    Each counts as often as it has threads, if these are given.
+    """
     times = np.concatenate([start, end])
     order = np.argsort(times, kind="stable")
-    running = np.cumsum(np.repeat([1.0, -1.0], start.size)[order])
+    each = np.ones(start.size) if threads is None else threads
+    running = np.cumsum(np.concatenate([each, -each])[order])
     times = times[order]
     until = np.concatenate([[0.0], np.cumsum(running[:-1] * np.diff(times))])
     return np.diff(np.interp(edges, times, until))

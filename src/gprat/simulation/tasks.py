@@ -10,10 +10,18 @@ import numpy.typing as npt
 
 from gprat import _core
 from gprat import _validation as validation
-from gprat._costs import Operation, Work
+from gprat._costs import PLANNED, Operation, Work
 from gprat.exceptions import InvalidInputError
 
-__all__ = ["OperationName", "TaskList", "check_size", "check_threads", "record_tasks"]
+__all__ = [
+    "OperationName",
+    "TaskList",
+    "check_operation",
+    "check_points",
+    "check_size",
+    "check_threads",
+    "record_tasks",
+]
 
 OperationName: TypeAlias = Literal["fit", "predict", "variance", "covariance"]
 
@@ -163,9 +171,9 @@ def record_tasks(
     >>> tasks.predecessors[tasks.offsets[first] : tasks.offsets[first + 1]].tolist()
     [0]
     """
-    operation = _check_operation(what)
+    operation = check_operation(what)
     size, features = check_size(n, "n"), check_size(d, "d")
-    points = 0 if operation is Operation.FIT else _check_points(m, operation)
+    points = 0 if operation is Operation.FIT else check_points(m, operation)
     outputs = check_size(n_outputs, "n_outputs")
     parameters = check_size(n_hyperparameters, "n_hyperparameters")
     tile = min(size, check_size(tile_size, "tile_size"))
@@ -206,15 +214,19 @@ def check_threads(threads: Any) -> int:
     return count
 
 
-def _check_operation(what: Any) -> Operation:
+def check_operation(what: Any) -> Operation:
+    """Return the operation of that name."""
     try:
-        return Operation(what)
-    except ValueError:
-        names = ", ".join(repr(operation.value) for operation in Operation)
+        return next(
+            operation for operation in PLANNED if operation.value == validation.as_choice(what)
+        )
+    except StopIteration:
+        names = ", ".join(repr(operation.value) for operation in PLANNED)
         raise InvalidInputError(f"unknown operation {what!r}: expected one of {names}.") from None
 
 
-def _check_points(m: Any, operation: Operation) -> int:
+def check_points(m: Any, operation: Operation) -> int:
+    """Return how many test points there are, at least one."""
     if m is not False and m == 0:
         raise InvalidInputError(
             f"m is 0, and {operation.value!r} needs test points. Pass how many there will be, "

@@ -18,7 +18,7 @@ from gprat.engines.cluster.conditioned import KnownFactor, failures_explained
 from gprat.engines.cluster.conditioning import add_conditioning, add_factor
 from gprat.engines.cluster.factor import Blocks
 from gprat.engines.cluster.graph import BlockGraph
-from gprat.engines.cluster.layout import Cuts, Grid, auto_block_size
+from gprat.engines.cluster.layout import Cuts, Grid, auto_block_size, auto_block_tile_size
 from gprat.engines.cluster.leave_one_out import differentiate_leave_one_out
 from gprat.engines.cluster.memory import (
     Need,
@@ -45,15 +45,17 @@ class ClusterEngine:
     """Blocks of the covariance matrix on the workers of a Dask cluster.
 
     The triangle never comes to this process, nor does all of it lie on one worker. Results are
-    those of the engine on processors to rounding, and the same bits for any number of workers.
+    those of the engine on processors to rounding, and the same bits for any number of workers of
+    as many threads.
 
     Parameters
     ----------
     client : distributed.Client
         Connected to a cluster whose workers have this version of gprat.
     block_size : int or None, default=None
-        Rows of a block; None: about four blocks a side for each row of workers, of 256 to 4096
-        rows.
+        Rows of a block; None: about six blocks a side for each row of workers, of 256 to 2048
+        rows; of more rows for more than 700 processors, or where there would be more than 80
+        blocks a side.
 
     Raises
     ------
@@ -87,6 +89,33 @@ class ClusterEngine:
                 self._memory = find_memory(client, with_disk=False)
         return Grid.of(list(workers))
 
+    @property
+    def block_size(self) -> int | None:
+        """Rows of a block; None if they are chosen."""
+        return self._block_size
+
+    def workers(self) -> tuple[int, int, int | None]:
+        """Return how many workers there are, the threads and the bytes that each has at least.
+
+        None for the bytes if a worker has no limit.
+        """
+        threads = self._threads()
+        room = None if self._memory is None else min(w.memory for w in self._memory)
+        return len(threads), min(threads), room
+
+    def _threads(self) -> list[int]:
+        """Return the threads of each worker, of which there is one at least."""
+        self._grid()
+        return list(check_client(self._client).nthreads().values()) or [1]
+
+    def _tile_size(self, problem: Problem, cuts: Cuts) -> int:
+        """Return the side of the tiles that workers cut blocks into."""
+        threads = min(self._threads())
+        if problem.threads is not None:
+            threads = min(threads, problem.threads)
+        largest = min(problem.tile_size, problem.X.shape[0])
+        return auto_block_tile_size(cuts.size(0), threads, largest)
+
     def graph(self, what: str, n: int) -> BlockGraph:
         """Return a graph for one computation with n points, on the workers that there are."""
         # A third of the operations of the factorisation is less than any but predictions take.
@@ -101,7 +130,10 @@ class ClusterEngine:
         return Cuts.even(n, max(size // group, 1) * group)
 
     def _size_of_blocks(self, n: int, grid: Grid) -> int:
-        return self._block_size or auto_block_size(n, grid, largest_block(self._memory, _DOUBLE))
+        if self._block_size is not None:
+            return self._block_size
+        most = largest_block(self._memory, _DOUBLE)
+        return auto_block_size(n, grid, min(self._threads()), most)
 
     def ensure_memory_for(
         self, problem: Problem, *, gradient: bool = False, columns: int = 0
@@ -142,7 +174,8 @@ class ClusterEngine:
 
     def factorise(self, problem: Problem) -> Posterior:
         """Return the posterior; its factor is computed when first needed."""
-        return ClusterPosterior(self, problem, self.cuts(problem.X.shape[0]), problem.tile_size)
+        cuts = self.cuts(problem.X.shape[0])
+        return ClusterPosterior(self, problem, cuts, self._tile_size(problem, cuts))
 
     def append(self, posterior: Posterior, problem: Problem) -> Posterior:
         """Return the posterior of more rows."""
@@ -180,12 +213,13 @@ class ClusterEngine:
         if (row := first_bad_row(factor, n, tile_size)) is not None:
             raise damaged_factor(row)
         cuts = self.cuts(n)
+        side = self._tile_size(problem, cuts)
 
         def scatter(graph: BlockGraph) -> Blocks:
-            blocks = blocks_of_tiles(factor, n, tile_size, cuts, tile_size)
+            blocks = blocks_of_tiles(factor, n, tile_size, cuts, side)
             return {index: graph.scatter(block, index) for index, block in blocks}
 
-        return ClusterPosterior(self, problem, cuts, tile_size, KnownFactor(scatter, True, factor))
+        return ClusterPosterior(self, problem, cuts, side, KnownFactor(scatter, True, factor))
 
     def differentiate(
         self, problem: Problem, objective: Objective, inputs: bool = False
@@ -198,7 +232,8 @@ class ClusterEngine:
         is_likelihood = objective is Objective.MARGINAL_LIKELIHOOD
         title = "likelihood and gradient" if is_likelihood else "leave-one-out and gradient"
         with failures_explained(problem), self.graph(title, n) as graph:
-            factor = add_factor(graph, problem, self.cuts(n), problem.tile_size)
+            cuts = self.cuts(n)
+            factor = add_factor(graph, problem, cuts, self._tile_size(problem, cuts))
             known = add_conditioning(graph, problem, factor)
             if is_likelihood:
                 return differentiate_likelihood(graph, k, known, inputs)
@@ -217,7 +252,7 @@ class ClusterEngine:
         empty = np.empty((problem.X.shape[0], 0), dtype=problem.X.dtype)
         bare = replace(problem, Y=empty, basis=empty, basis_names=())
         cuts = self.cuts(problem.X.shape[0])
-        return ClusterPosterior(self, bare, cuts, problem.tile_size).color(Z)
+        return ClusterPosterior(self, bare, cuts, self._tile_size(problem, cuts)).color(Z)
 
     def color_matrix(
         self, matrix: FloatArray, jitter: float, Z: FloatArray, threads: int | None

@@ -5,14 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
+from gprat import _core
 
-__all__ = ["Cuts", "Grid", "auto_block_size"]
+__all__ = ["Cuts", "Grid", "auto_block_size", "auto_block_tile_size"]
 
 # Blocks a side for each row or column of workers: so many that all have work until near the end.
-_BLOCKS_PER_WORKER = 4
+_BLOCKS_PER_WORKER = 6
 # Smaller blocks spend more time on their way than in products; larger ones wait for each other.
-_SMALLEST, _LARGEST = 256, 4096
+_SMALLEST, _LARGEST = 256, 2048
+# Dask's scheduler takes tasks one by one, a millisecond or so each. Blocks of so many rows, times
+# the cube root of the processors, keep processors busy for about twice as long as it.
+_ROWS_PER_PROCESSOR = 220
+_MOST_BLOCKS = 80
+# Tiles of a block for each thread of its worker, of which some wait for others in solves.
+_TILES_PER_THREAD = 2
 # Where there is very little memory.
 _FEWEST = 64
 
@@ -98,9 +104,34 @@ class Grid:
         return self.workers[(i % self.rows) * self.columns + j % self.columns]
 
 
-def auto_block_size(n: int, grid: Grid, most: int = _LARGEST) -> int:
-    """Return how many rows blocks have if nobody says so; so many at most, as memory allows."""
+def auto_block_size(n: int, grid: Grid, threads: int = 1, most: int | None = None) -> int:
+    """Return how many rows blocks have if nobody says so.
+
+    Parameters
+    ----------
+    n : int
+        Rows.
+    grid : Grid
+        The workers.
+    threads : int, default=1
+        Threads of each.
+    most : int or None, default=None
+        How many rows memory allows; None for any number.
+    """
     size = -(-n // (_BLOCKS_PER_WORKER * max(grid.rows, grid.columns)))
-    size = min(int(np.clip(size, _SMALLEST, _LARGEST)), max(most, _FEWEST))
+    processors = len(grid.workers) * threads
+    least = max(_SMALLEST, int(_ROWS_PER_PROCESSOR * processors ** (1 / 3)))
+    size = max(least, min(size, _LARGEST), -(-n // _MOST_BLOCKS))
+    if most is not None:
+        size = min(size, max(most, _FEWEST))
     # An odd number of cache lines: neighbouring columns then don't compete for places in a cache.
     return 8 * (size // 8 | 1)
+
+
+def auto_block_tile_size(block_size: int, threads: int, largest: int) -> int:
+    """Return the side of the tiles that a worker of so many threads cuts a block into.
+
+    It is `largest`, unless a block then has too few tiles for all threads.
+    """
+    side = int(block_size / (_TILES_PER_THREAD * threads) ** 0.5)
+    return min(largest, _core.tiles.side_at_least(max(side, _core.tiles.SMALLEST)))
