@@ -153,7 +153,8 @@ class ClusterPlan:
             "peak of a worker": self._peak(),
             "traffic": f"{as_bytes(self.traffic_bytes)}, a worker receives at most "
             f"{as_bytes(self.worker_traffic_bytes)}",
-            "network": f"{8e-9 * self.bandwidth:.3g} Gbit/s each way, {duration(self.latency)}",
+            "network": f"{8e-9 * self.bandwidth:.3g} Gbit/s each way, "
+            f"latency {1e3 * self.latency:.3g} ms",
             "operations": f"{self.flops:.3g} flop, at {self.rates} rates",
             "tasks": f"{self.n_tasks:,} on blocks of {self.block_size:,} rows, in tiles of side "
             f"{self.tile_size}, in {self.dtype}",

@@ -133,9 +133,12 @@ def plot_cluster_scaling(
         time, efficiency = new_axes("plot_cluster_scaling", (1, 2), figsize=(10.0, 3.8))
     else:
         time, efficiency = given_axes(axes, 2, "for time and efficiency", (1, 2))
-    for curve, colour in zip(curves, _colours(len(curves)), strict=True):
-        _draw(time, curve, np.array(curve.seconds), colour)
-        _draw(efficiency, curve, np.array(curve.efficiency), colour)
+    for index, curve in enumerate(curves):
+        colour = COLOURS[(index + 1) % len(COLOURS)]
+        # More curves than colours are told apart by their lines.
+        line = "-" if index < len(COLOURS) else "-."
+        _draw(time, curve, curve.seconds, (colour, line))
+        _draw(efficiency, curve, curve.efficiency, (colour, line))
         # With work that grows as n³, an ideal cluster keeps the rate of each of its threads.
         work = np.array(curve.n, dtype=np.float64) ** 3 / np.array(curve.workers)
         ideal = curve.seconds[0] * work / work[0]
@@ -149,10 +152,13 @@ def plot_cluster_scaling(
     return time, efficiency
 
 
-def _draw(axis: Axes, curve: ClusterScaling, values: np.ndarray, colour: str) -> None:
+def _draw(
+    axis: Axes, curve: ClusterScaling, values: Sequence[float], style: tuple[str, str]
+) -> None:
+    colour, line = style
     bandwidth = 8e-9 * curve.network.bandwidth
     label = f"{curve.kind}, n = {max(curve.n):,}, {bandwidth:.3g} Gbit/s"
-    axis.plot(curve.workers, values, "-", color=colour, label=label)
+    axis.plot(curve.workers, values, line, color=colour, label=label)
     for workers, value, limit in zip(curve.workers, values, curve.limits, strict=True):
         axis.plot(workers, value, _LIMIT_MARKS[limit], color=colour, markersize=5.0)
     axis.set_xscale("log", base=2)
@@ -171,7 +177,3 @@ def _explain_marks(axis: Axes, limits: set[str]) -> None:
         if limit in limits
     ]
     axis.legend(handles=marks, frameon=False)
-
-
-def _colours(count: int) -> list[str]:
-    return [COLOURS[(index + 1) % len(COLOURS)] for index in range(count)]

@@ -185,9 +185,9 @@ def cluster_scaling(
     Examples
     --------
     >>> from gprat.simulation import cluster_scaling
-    >>> curve = cluster_scaling(10_000, workers=(1, 4))
+    >>> curve = cluster_scaling(40_000, workers=(1, 4))
     >>> curve.workers, curve.n
-    ((1, 4), (10000, 10000))
+    ((1, 4), (40000, 40000))
     >>> bool(curve.speedup[1] > 1.0)
     True
     """
