@@ -7,7 +7,7 @@ NATIVE := build/native
 .PHONY: demo test check native-test python-test test-torch docs bench format clean \
   stress sanitize sanitize-thread sanitize-address sanitize-undefined sanitize-python \
   faults-memory fuzz interrupts kills soak fuzz-loaders accuracy \
-  coverage minimum-versions newest-versions sdist-check
+  coverage minimum-versions newest-versions sdist-check cluster-faults demo-cluster
 
 ## Train on real measurements, forecast them, draw the pictures.
 demo: $(VENV)/demo
