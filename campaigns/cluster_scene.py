@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import dask
 import numpy as np
 import numpy.typing as npt
 from distributed import Client, LocalCluster
@@ -145,7 +146,10 @@ class Scene:
 @contextlib.contextmanager
 def started(workers: int, workload: Workload) -> Iterator[Scene]:
     """Start a cluster of processes with one thread each, and ask all questions."""
+    # Else one that is killed is given up if it takes longer to be there again.
+    patience = {"distributed.deploy.lost-worker-timeout": f"{_STARTS}s"}
     with (
+        dask.config.set(patience),
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,

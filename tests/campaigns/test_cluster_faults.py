@@ -19,7 +19,7 @@ if __name__ == "__main__":
         campaign.attempt("kill", lambda: campaign.kill_workers(scene, "gradient"))
         campaign.attempt("join", lambda: campaign.join_and_leave(scene, "factorisation"))
         campaign.attempt("interrupt", lambda: campaign.interrupt(scene, "prediction"))
-        campaign.attempt("cancel", lambda: campaign.cancel(scene, "gradient"))
+        campaign.attempt("restart", lambda: campaign.restart(scene, "gradient"))
         lose_schedulers(campaign, scene, 1)
     print(figures(campaign, seed, 0.0))
     assert not campaign.failures
