@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from distributed import Client, LocalCluster, get_task_stream
+from distributed import Client, LocalCluster
 from pictures import draw_cluster
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -48,13 +48,14 @@ class Data:
 
 @dataclass
 class Answers:
-    """What one model says, and how long it took for each."""
+    """What one model says, how long it took, and what ran where for likelihood and gradient."""
 
     likelihood: float
     gradient: np.ndarray
     mean: np.ndarray
     variance: np.ndarray
     seconds: dict[str, float]
+    trace: gprat.trace
 
 
 def make_data(rows: int) -> Data:
@@ -125,18 +126,19 @@ def train(gp: gprat.GP, max_iter: int, subset: int) -> list[float]:
 def ask(gp: gprat.GP, data: Data) -> Answers:
     """Ask for all that a model of these data knows."""
     seconds: dict[str, float] = {}
-    likelihood, gradient = timed(
-        "likelihood and gradient",
-        seconds,
-        lambda: gp.log_marginal_likelihood(gp.theta, eval_gradient=True),
-    )
+    with gprat.trace() as trace:
+        likelihood, gradient = timed(
+            "likelihood and gradient",
+            seconds,
+            lambda: gp.log_marginal_likelihood(gp.theta, eval_gradient=True),
+        )
     mean = timed("means, with the factor", seconds, lambda: gp.predict(data.X_test))
     _, variance = timed(
         "variances",
         seconds,
         lambda: gp.predict_with_uncertainty(data.X_test[:VARIANCES], include_noise=True),
     )
-    return Answers(likelihood, gradient, mean, variance, seconds)
+    return Answers(likelihood, gradient, mean, variance, seconds, trace)
 
 
 def deviations(ours: Answers, theirs: Answers) -> dict[str, float]:
@@ -180,8 +182,7 @@ def main() -> int:
     with connected(arguments.scheduler, arguments.workers) as client:
         gp = gprat.GP(data.X, data.y, kernel, noise=0.01, engine="cluster", client=client)
         train(gp, arguments.max_iter, subset=max(50, len(data.X) // 12))
-        with get_task_stream(client) as stream:
-            ours = ask(gp, data)
+        ours = ask(gp, data)
         workers = len(client.nthreads())
     console.print("The same hyperparameters on the processors of this machine:")
     local = gprat.GP(data.X, data.y, gp.kernel, gp.noise_variance)
@@ -189,7 +190,8 @@ def main() -> int:
     theirs = ask(local, data)
     print_tables(data, ours, theirs, workers)
     path = arguments.output / "cluster.png"
-    draw_cluster(path, stream.data, (data.y_test, ours.mean), NORMAL_95 * np.sqrt(ours.variance))
+    band = NORMAL_95 * np.sqrt(ours.variance)
+    draw_cluster(path, ours.trace, (data.y_test, ours.mean), band)
     console.print(f"Picture: {path}")
     if max(deviations(ours, theirs).values()) > TOLERANCE:
         console.print("[red]The cluster and the processors disagree.")

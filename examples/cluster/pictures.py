@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.collections import PatchCollection
-from matplotlib.patches import Patch, Rectangle
+
+import gprat
 
 BLUE, ORANGE, GREY = "#1f6fb4", "#d1603d", "#888888"
-# What tasks of each name serve; where blocks travel, workers wait.
-PHASES = {
-    "factor": (BLUE, ("cholesky", "panel", "update_cholesky", "update_panel")),
-    "inverse": ("#55a868", ("identity", "invert", "update_invert")),
-    "gradient": (ORANGE, ("gradient", "update_gradient")),
-    "predictions": ("#8172b3", ("whiten", "update_whiten", "explain", "mean")),
-}
-OTHERS, TRAVEL = "#bbbbbb", "#222222"
 
 STYLE = {
     "figure.dpi": 150,
@@ -36,59 +27,20 @@ STYLE = {
 
 def draw_cluster(
     path: Path,
-    tasks: list[dict[str, Any]],
+    trace: gprat.trace,
     test: tuple[np.ndarray, np.ndarray],
     half_width: np.ndarray,
 ) -> None:
-    """Draw the tasks of each worker over time, and predictions against what was held out."""
+    """Draw the blocks of each worker over time, and predictions against what was held out."""
     with plt.rc_context(STYLE):
-        figure, (timeline, scatter) = plt.subplots(
-            1, 2, figsize=(11, 4.4), layout="constrained", width_ratios=[2.2, 1]
-        )
-        _draw_tasks(timeline, tasks)
-        _draw_predictions(scatter, *test, half_width)
+        figure = plt.figure(figsize=(13, 4.6), layout="constrained")
+        left, right = figure.subfigures(1, 2, width_ratios=[2.4, 1])
+        upper, lower = left.subplots(2, 1, sharex=True, height_ratios=[0.5, 1])
+        trace.plot((upper, lower))
+        upper.set_title("Likelihood and gradient, block by block")
+        _draw_predictions(right.subplots(), *test, half_width)
         figure.savefig(path)
         plt.close(figure)
-
-
-def _draw_tasks(axes: plt.Axes, tasks: list[dict[str, Any]]) -> None:
-    workers = sorted({task["worker"] for task in tasks})
-    spans = [
-        (workers.index(task["worker"]), _colour(task, part["action"]), part["start"], part["stop"])
-        for task in tasks
-        for part in task["startstops"]
-        if part["action"] in ("compute", "transfer")
-    ]
-    origin = min(start for _, _, start, _ in spans)
-    boxes = [
-        Rectangle((start - origin, row - 0.35), stop - start, 0.7) for row, _, start, stop in spans
-    ]
-    colours = [colour for _, colour, _, _ in spans]
-    axes.add_collection(PatchCollection(boxes, facecolors=colours, linewidths=0))
-    busy = sum(stop - start for _, colour, start, stop in spans if colour != TRAVEL)
-    end = max(stop for *_, stop in spans) - origin
-    axes.set(
-        title=f"{len(tasks):,} blocks on {len(workers)} workers, which compute "
-        f"{busy / (end * len(workers)):.0%} of the time",
-        xlabel="seconds",
-        xlim=(0.0, end),
-        ylim=(-0.6, len(workers) - 0.4),
-    )
-    axes.set_yticks(range(len(workers)), [f"worker {i + 1}" for i in range(len(workers))])
-    legend = {name: colour for name, (colour, _) in PHASES.items()}
-    legend |= {"the rest": OTHERS, "a block travels": TRAVEL}
-    patches = [Patch(color=colour, label=name) for name, colour in legend.items()]
-    axes.legend(handles=patches, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=6)
-
-
-def _colour(task: dict[str, Any], action: str) -> str:
-    if action == "transfer":
-        return TRAVEL
-    name = task["name"]
-    for colour, names in PHASES.values():
-        if name in names:
-            return colour
-    return OTHERS
 
 
 def _draw_predictions(
