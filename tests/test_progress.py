@@ -224,7 +224,7 @@ def test_error_while_showing_ends_the_call(threads, model, impatient, monkeypatc
     def interrupt(self, flops, pairs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_progress._Bar, "_tell", interrupt)
+    monkeypatch.setattr(_progress._CoreBar, "_listen", interrupt)
     gp = gprat.GP(gp.X, gp.y, threads=threads, tile_size=48)
     with gprat.runtime.progress(True):
         with pytest.raises(KeyboardInterrupt):

@@ -1,19 +1,21 @@
 """What the engine on a cluster promises beyond the contract."""
 
 import gc
+import threading
 import time
 
 import numpy as np
 import pytest
 from distributed import Client
 
+import gprat
 from gprat import GP, GaussianProcessRegressor
 from gprat.engines.cluster import ClusterEngine
 from gprat.engines.cluster import client as connection
+from gprat.engines.cluster.graph import BlockGraph
 from gprat.engines.cluster.layout import Cuts, Grid, auto_block_size
 from gprat.exceptions import (
     ClusterError,
-    InsufficientMemoryError,
     InvalidInputError,
     NotPositiveDefiniteError,
     UnsupportedTypeError,
@@ -177,11 +179,104 @@ def test_workers_with_another_version_are_named(client, monkeypatch, found, name
         GP(X, y, engine="cluster", client=client)
 
 
-def test_too_little_memory_is_refused(client, monkeypatch):
-    from gprat.engines.cluster import engine as module
+def test_every_kernel_gives_what_processors_give(client, kernel):
+    X, y = data(9, n=40)
+    engine = ClusterEngine(client, 24)
+    local, gp = (GP(X, y, kernel, noise=0.1, engine=e) for e in ("cpu", engine))
+    for ours, theirs in zip(
+        (
+            *gp.log_marginal_likelihood(gp.theta, eval_gradient=True),
+            *gp.predict_with_uncertainty(X[:5] + 0.1),
+            *gp.predict_gradient(X[:5] + 0.1),
+        ),
+        (
+            *local.log_marginal_likelihood(gp.theta, eval_gradient=True),
+            *local.predict_with_uncertainty(X[:5] + 0.1),
+            *local.predict_gradient(X[:5] + 0.1),
+        ),
+        strict=True,
+    ):
+        scale = max(1.0, np.abs(theirs).max(initial=0.0))
+        assert np.allclose(ours, theirs, rtol=1e-7, atol=1e-7 * scale)
 
-    monkeypatch.setattr(module, "_memory_limits", lambda dask_scheduler: [10_000, 10_000])
-    X, y = data(8, n=100)
-    gp = GP(X, y, engine="cluster", client=client)
-    with pytest.raises(InsufficientMemoryError, match=r"would fit: 6 workers .* at most 63 "):
-        gp.predict(X)
+
+def test_restarts_and_early_stages_find_what_processors_find(client):
+    X, y = data(10, n=120)
+    kernel = ConstantKernel(1.0) * RBF(1.0)
+    found = []
+    for engine in ("cpu", ClusterEngine(client, 40)):
+        gp = GP(X, y, kernel, noise=0.1, engine=engine)
+        gp.optimize(max_iter=4, n_restarts=2, random_state=0)
+        found.append(gp.theta)
+    assert np.allclose(*found, rtol=1e-5)
+
+
+def test_few_points_are_few_tasks(client):
+    X, y = data(11, n=160)
+    gp = GP(X, y, RBF(0.8), noise=0.1, engine=ClusterEngine(client, 16))
+    gp.predict(X[:1])
+    local = GP(X, y, RBF(0.8), noise=0.1)
+    for call in ("predict", "predict_with_uncertainty", "predict_gradient"):
+        with gprat.trace() as t:
+            found = getattr(gp, call)(X[:1] + 0.1)
+        # Ten blocks a side: a few tasks for each, where a block of columns takes 55 updates.
+        assert t.tasks.size <= (2 if call == "predict" else 70)
+        expected = getattr(local, call)(X[:1] + 0.1)
+        for ours, theirs in zip(np.atleast_1d(found), np.atleast_1d(expected), strict=True):
+            assert np.allclose(ours, theirs, rtol=1e-8, atol=1e-8)
+
+
+def test_interrupted_predictions_leave_the_factor(client, monkeypatch):
+    X, y = data(12)
+    gp = GP(X, y, RBF(0.8), noise=0.1, engine=ClusterEngine(client, 16))
+    expected = gp.predict(X[:3])
+
+    def interrupt(graph, futures):
+        graph.submit()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BlockGraph, "results", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            gp.predict_with_uncertainty(X[:3])
+    with gprat.trace() as t:
+        assert np.array_equal(gp.predict(X[:3]), expected)
+    assert "cholesky" not in t.tasks["name"]
+
+
+def test_a_model_whose_factor_was_interrupted_begins_anew(client, monkeypatch):
+    X, y = data(13)
+    gp = GP(X, y, RBF(0.8), noise=0.1, engine=ClusterEngine(client, 16))
+
+    def interrupt(graph, futures):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BlockGraph, "results", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            gp.predict(X[:3])
+    expected = GP(X, y, RBF(0.8), noise=0.1).predict(X[:3])
+    assert np.allclose(gp.predict(X[:3]), expected, rtol=1e-9, atol=1e-9)
+
+
+def test_another_threads_interruption_costs_nothing_but_time(client, monkeypatch):
+    X, y = data(14)
+    gp = GP(X, y, RBF(0.8), noise=0.1, engine=ClusterEngine(client, 16))
+    results = BlockGraph.results
+    first = threading.Event()
+
+    def interrupt_main(graph, futures):
+        if threading.current_thread() is threading.main_thread():
+            first.set()
+            raise KeyboardInterrupt
+        return results(graph, futures)
+
+    monkeypatch.setattr(BlockGraph, "results", interrupt_main)
+    found = []
+    other = threading.Thread(target=lambda: (first.wait(), found.append(gp.predict(X[:3]))))
+    other.start()
+    with pytest.raises(KeyboardInterrupt):
+        gp.predict(X[:3])
+    other.join()
+    expected = GP(X, y, RBF(0.8), noise=0.1).predict(X[:3])
+    assert np.allclose(found[0], expected, rtol=1e-9, atol=1e-9)

@@ -3,11 +3,13 @@
 import os
 import signal
 import threading
+import time
 
 import numpy as np
 import pytest
 from distributed import Client, LocalCluster
 
+import gprat
 from gprat import GP
 from gprat.engines.cluster import ClusterEngine
 from gprat.exceptions import ClusterError
@@ -61,3 +63,23 @@ def test_a_lost_scheduler_is_an_error_that_leaves_the_model(cluster):
         gp.predict(X[:3])
     client.close()
     assert np.allclose(GP(X, X[:, 0], gp.kernel, gp.noise_variance).predict(X[:3]), before)
+
+
+def test_a_worker_that_joins_is_used_from_the_next_call_on(cluster):
+    rng = np.random.default_rng(13)
+    X, Xs = rng.normal(size=(120, 2)), rng.normal(size=(20, 2))
+    with Client(cluster) as client:
+        cluster.scale(1)
+        while len(client.nthreads()) > 1:
+            time.sleep(0.1)
+        gp = GP(X, np.sin(X[:, 0]), RBF(0.9), noise=0.1, engine=ClusterEngine(client, 16))
+        with gprat.trace() as t:
+            expected = everything(gp, Xs)
+        assert t.n_threads == 1
+        cluster.scale(2)
+        client.wait_for_workers(2)
+        with gprat.trace() as t:
+            value, gradient = gp.log_marginal_likelihood(gp.theta, eval_gradient=True)
+        assert np.array_equal(np.concatenate([[value], gradient]), expected[: 1 + len(gradient)])
+        assert t.n_threads == 2
+        assert set(t.tasks["thread"]) == {0, 1}

@@ -305,6 +305,23 @@ class Engine(Protocol):
     def ensure_memory(self, problem: Problem, objective: Objective) -> None:
         """Raise `InsufficientMemoryError` if `differentiate` would."""
 
+    def ensure_samples(
+        self, problem: Problem, m: int, columns: int, *, of_posterior: bool, has_factor: bool
+    ) -> None:
+        """Raise `InsufficientMemoryError` if there is no memory for samples.
+
+        Parameters
+        ----------
+        problem : Problem
+            Whose samples.
+        m, columns : int
+            Points, and functions at them.
+        of_posterior : bool
+            Whether the functions know the data.
+        has_factor : bool
+            Whether the factor of the data is there already.
+        """
+
     def factorise(self, problem: Problem) -> Posterior:
         """Return the posterior; its factor is computed when first needed."""
 

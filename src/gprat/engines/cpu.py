@@ -21,7 +21,7 @@ from gprat.engines.base import (
     PosteriorAdjoint,
     Problem,
 )
-from gprat.engines.calls import Call, ensure_colors_fit
+from gprat.engines.calls import Call, ensure_colors_fit, ensure_samples_fit
 from gprat.engines.checks import check_factor, check_input_derivatives, damaged_factor
 from gprat.engines.core_kernels import core_covariance, explain
 from gprat.exceptions import (
@@ -77,6 +77,12 @@ class CpuEngine:
     def ensure_memory(self, problem: Problem, objective: Objective) -> None:
         """Raise `InsufficientMemoryError` if `differentiate` would."""
         Call(problem, _differentiation(objective)).ensure_fits()
+
+    def ensure_samples(
+        self, problem: Problem, m: int, columns: int, *, of_posterior: bool, has_factor: bool
+    ) -> None:
+        """Raise `InsufficientMemoryError` if there is no memory for samples."""
+        ensure_samples_fit(problem, m, columns, of_posterior=of_posterior, has_factor=has_factor)
 
     def factorise(self, problem: Problem) -> Posterior:
         """Return the posterior; its factor is computed when first needed."""

@@ -12,7 +12,6 @@ from gprat import _validation as validation
 from gprat._range import ensure_finite, warn_of_clipping
 from gprat._validation import Float64Array, FloatArray
 from gprat.engines.base import Clipping, Engine, Problem
-from gprat.engines.calls import ensure_samples_fit
 from gprat.exceptions import InvalidInputError, JitterWarning, NotPositiveDefiniteError
 from gprat.gp.state import ModelState
 from gprat.planning import choose_tile_size
@@ -351,7 +350,9 @@ class Prediction(ModelState):
         with self._state_lock:
             problem, posterior = self._problem(self._hyperparameters), self._posterior
         has_factor = posterior is not None and posterior.has_factor
-        ensure_samples_fit(problem, m, columns, of_posterior=of_posterior, has_factor=has_factor)
+        self._engine.ensure_samples(
+            problem, m, columns, of_posterior=of_posterior, has_factor=has_factor
+        )
 
     def _draw_posterior(
         self, points: FloatArray, noise: float | Float64Array, white: FloatArray

@@ -47,7 +47,7 @@ def differentiate_likelihood(
         further = factor.rows[i], factor.rows[j], *weights, by_points
         return "gradient", Last(_contract_likelihood, further)
 
-    X = add_triangular_inverse(graph, factor)
+    X = add_triangular_inverse(graph, factor, known.half_log_determinants)
     # Below the diagonal a block stands for its mirror image too, which the last task knows.
     parts = add_gram(graph, factor, X, -0.5 * k, last)
     del X

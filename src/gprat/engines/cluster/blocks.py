@@ -26,6 +26,7 @@ __all__ = [
     "dense",
     "factorise",
     "invert",
+    "itself",
     "nn",
     "nt",
     "products_of",
@@ -170,6 +171,11 @@ def add_and_finish(
         for term in in_order:
             total += term
     return np.asfortranarray(total)
+
+
+def itself(block: FloatArray) -> FloatArray:
+    """Return the block."""
+    return block
 
 
 def dense(model: Model, tiles: FloatArray, size: int) -> FloatArray:

@@ -66,7 +66,7 @@ def check_workers(client: Client) -> list[str]:
     Raises
     ------
     ClusterError
-        If there is no worker, or one that has no gprat or another version of it.
+        If there is no worker, or one, or the scheduler, has no gprat or another version of it.
     """
     addresses = list(client.nthreads())
     if not addresses:
@@ -76,7 +76,9 @@ def check_workers(client: Client) -> list[str]:
         )
     ours = version("gprat")
     found = client.run(_version_finder(), on_error="return")
-    wrong = {address: is_there for address, is_there in found.items() if is_there != ours}
+    scheduler = f"the scheduler at {client.scheduler_info()['address']}"
+    everywhere = {scheduler: client.run_on_scheduler(_version_finder()), **found}
+    wrong = {address: is_there for address, is_there in everywhere.items() if is_there != ours}
     if wrong:
         named = "; ".join(
             f"{address} has {_describe(is_there)}"
@@ -84,7 +86,8 @@ def check_workers(client: Client) -> list[str]:
         )
         more = f"; and {len(wrong) - _MANY} more" if len(wrong) > _MANY else ""
         raise ClusterError(
-            f"every worker must have gprat {ours}, as this process has: {named}{more}. Install it "
+            f"the scheduler and every worker must have gprat {ours}, as this process has: "
+            f"{named}{more}. Install it "
             f'there: pip install "gprat[cluster]=={ours}"'
         )
     return list(found)

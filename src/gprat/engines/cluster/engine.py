@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gprat._text import as_bytes
 from gprat._validation import Float64Array, FloatArray, check_positive_integer
 from gprat.engines.base import Adjoint, Objective, Posterior, Problem
-from gprat.engines.calls import is_long
+from gprat.engines.calls import ensure_fits, is_long
 from gprat.engines.checks import check_factor, check_input_derivatives, damaged_factor
 from gprat.engines.cluster.adjoint import differentiate_likelihood
 from gprat.engines.cluster.client import check_client, check_workers
@@ -21,11 +20,17 @@ from gprat.engines.cluster.factor import Blocks
 from gprat.engines.cluster.graph import BlockGraph
 from gprat.engines.cluster.layout import Cuts, Grid, auto_block_size
 from gprat.engines.cluster.leave_one_out import differentiate_leave_one_out
+from gprat.engines.cluster.memory import (
+    Need,
+    WorkerMemory,
+    find_memory,
+    largest_block,
+    refusal,
+)
 from gprat.engines.cluster.posterior import ClusterPosterior
 from gprat.engines.cluster.products import multiply_covariance
 from gprat.engines.cluster.storage import blocks_of_tiles, factor_size, first_bad_row
 from gprat.engines.registry import get_engine
-from gprat.exceptions import InsufficientMemoryError
 from gprat.noise import IntArray
 
 if TYPE_CHECKING:
@@ -33,8 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ClusterEngine"]
 
-# What the triangle takes beside its own size: blocks that are half done, and those on their way.
-_MARGIN = 1.25
+_DOUBLE = 8
 
 
 class ClusterEngine:
@@ -70,6 +74,7 @@ class ClusterEngine:
         self._block_size = block_size
         self._lock = threading.Lock()
         self._checked: frozenset[str] = frozenset()
+        self._memory: list[WorkerMemory] | None = None
         self._grid()
 
     def _grid(self) -> Grid:
@@ -79,6 +84,7 @@ class ClusterEngine:
         with self._lock:
             if not workers or workers - self._checked:
                 self._checked = workers = frozenset(check_workers(client))
+                self._memory = find_memory(client, with_disk=False)
         return Grid.of(list(workers))
 
     def graph(self, what: str, n: int) -> BlockGraph:
@@ -88,29 +94,49 @@ class ClusterEngine:
 
     def cuts(self, n: int, group: int = 1) -> Cuts:
         """Cut rows, or test points, into blocks of whole groups."""
-        size = self._block_size or auto_block_size(n, self._grid())
+        return self._cuts(n, self._grid(), group)
+
+    def _cuts(self, n: int, grid: Grid, group: int = 1) -> Cuts:
+        size = self._size_of_blocks(n, grid)
         return Cuts.even(n, max(size // group, 1) * group)
 
-    def ensure_memory_for(self, problem: Problem) -> None:
-        """Raise `InsufficientMemoryError` if the workers have no room for a triangle."""
+    def _size_of_blocks(self, n: int, grid: Grid) -> int:
+        return self._block_size or auto_block_size(n, grid, largest_block(self._memory, _DOUBLE))
+
+    def ensure_memory_for(self, problem: Problem, *, gradient: bool = False) -> None:
+        """Raise `InsufficientMemoryError` if the workers have no room, in memory or on disk."""
+        grid, workers = self._grid(), self._memory
+        if workers is None:
+            return
+        itemsize, threads = problem.X.dtype.itemsize, max(worker.threads for worker in workers)
+
+        def need_of(rows: int, count: int) -> Need:
+            some = grid if count == len(grid.workers) else Grid.of([str(i) for i in range(count)])
+            cuts = self._cuts(rows, some)
+            return Need.of(cuts, some, itemsize, threads, gradient=gradient)
+
         n = problem.X.shape[0]
-        needed = int(_MARGIN * 0.5 * n * (n + 1) * problem.X.dtype.itemsize)
-        limits = self._client.run_on_scheduler(_memory_limits)
-        room = sum(limits) if all(limits) else None
-        if room is not None and needed > room:
-            most = int((2.0 * room / (_MARGIN * problem.X.dtype.itemsize)) ** 0.5)
-            workers = -(-needed * len(limits) // room)
-            raise InsufficientMemoryError(
-                f"the factor of {n:,} rows takes {as_bytes(needed)} on the cluster, and its "
-                f"{len(limits)} workers may use {as_bytes(room)}. What would fit: {workers} "
-                f"workers of this size; at most {most:,} training points.",
-                needed,
-                room,
-            )
+        need = need_of(n, len(grid.workers))
+        if all(worker.holds(need) for worker in workers):
+            return
+        # Only now, since it takes a message to every worker.
+        workers = find_memory(self._client, with_disk=True) or workers
+        if not all(worker.holds(need) for worker in workers):
+            raise refusal(n, need, workers, need_of)
 
     def ensure_memory(self, problem: Problem, objective: Objective) -> None:
         """Raise `InsufficientMemoryError` if `differentiate` would."""
-        self.ensure_memory_for(problem)
+        self.ensure_memory_for(problem, gradient=True)
+
+    def ensure_samples(
+        self, problem: Problem, m: int, columns: int, *, of_posterior: bool, has_factor: bool
+    ) -> None:
+        """Raise `InsufficientMemoryError` if this process has no memory for samples."""
+        # Random numbers come in float64, and are copied once, as their covariance is.
+        numbers = m**2 * 2 if of_posterior else 0
+        needed = (16 + problem.X.dtype.itemsize) * m * columns + problem.X.dtype.itemsize * numbers
+        title, remedy = f"samples at {m:,} points", "fewer points, or fewer samples, at a time"
+        ensure_fits(title, needed, 0, problem.memory_limit, remedy)
 
     def factorise(self, problem: Problem) -> Posterior:
         """Return the posterior; its factor is computed when first needed."""
@@ -134,7 +160,7 @@ class ClusterEngine:
         if not old.has_factor:
             return ClusterPosterior(self, problem, self.cuts(n), tile_size)
         kept = old.cuts.up_to(same)
-        size = self._block_size or auto_block_size(n, self._grid())
+        size = self._size_of_blocks(n, self._grid())
         if len(kept) and n > kept.n and kept.size(len(kept) - 1) < size // 2:
             kept = Cuts(kept.bounds[:-1])  # a small block is no good for more than the last one
         blocks = old.first_blocks(kept)
@@ -165,7 +191,7 @@ class ClusterEngine:
         """Return the objective and its derivatives."""
         if inputs:
             check_input_derivatives(problem)
-        self.ensure_memory_for(problem)
+        self.ensure_memory_for(problem, gradient=True)
         n, k = problem.Y.shape
         is_likelihood = objective is Objective.MARGINAL_LIKELIHOOD
         title = "likelihood and gradient" if is_likelihood else "leave-one-out and gradient"
@@ -196,8 +222,3 @@ class ClusterEngine:
     ) -> FloatArray:
         """Return the Cholesky factor of a matrix times Z: this process has it already."""
         return get_engine("cpu").color_matrix(matrix, jitter, Z, threads)
-
-
-def _memory_limits(dask_scheduler: Any) -> list[int]:
-    """Return the bytes that each worker may use; 0 for those without a limit."""
-    return [int(worker.memory_limit or 0) for worker in dask_scheduler.workers.values()]

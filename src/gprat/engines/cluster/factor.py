@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -12,6 +12,7 @@ from gprat.engines.cluster.blocks import (
     add_and_finish,
     compute,
     factorise,
+    itself,
     nn,
     nt,
     products_of,
@@ -51,7 +52,7 @@ class Factor:
     @property
     def end_rank(self) -> int:
         """Rank of what comes after the factorisation."""
-        return 4 * len(self.cuts)
+        return len(self.cuts) * (len(self.cuts) + 1)
 
 
 def add_cholesky(
@@ -61,10 +62,11 @@ def add_cholesky(
     rows: Sequence[Future],
     known: Mapping[tuple[int, int], Future] | None = None,
 ) -> Factor:
-    """Add the assembly of K and its factorisation (Golub and Van Loan, section 4.2.9).
+    """Add the assembly of K and its factorisation (Golub and Van Loan, section 4.2.5).
 
-    A column is found from those to its left, so that few blocks are half done at a time. Ranks go
-    by columns: what is on the diagonal first, then the column below, then updates.
+    What is finished comes before everything else; then updates, panel by panel, and those of the
+    next columns first. So a panel soon has been used by all, and its copies on other workers go:
+    they are copies of what the factorisation alone uses. The factor itself stays where it is.
 
     Parameters
     ----------
@@ -79,26 +81,42 @@ def add_cholesky(
     known : mapping of (int, int) to Future, optional
         Blocks of the factor that are known: its first rows.
     """
+    count = len(cuts)
     blocks: Blocks = dict(known or {})
-    for j in range(len(cuts)):
-        for i in range(j, len(cuts)):
+    moving: Blocks = dict(blocks)
+    for j in range(count):
+        for i in range(j, count):
             if (i, j) in blocks:
                 continue
-            panels = [(k, nt(-1.0, blocks[i, k], blocks[j, k])) for k in range(j)]
-            ranks = always(4 * j + 2), 4 * j + (i > j)
-            start = (rows[i], rows[j], False)
-            size = cuts.size(j)
-            if i == j:
-                total = Sum(model, start, panels, size, cuts)
-                last = Last(factorise, (size, cuts.begin(j)), size**3 / 3.0)
-                blocks[j, j] = accumulate(graph, "cholesky", (j, j), total, last, ranks)
-            else:
-                shape = cuts.size(i), size
-                total = Sum(model, start, panels, shape, cuts)
-                finish = shape, Finish.SOLVE_FROM_RIGHT, blocks[j, j]
-                solve = Last(compute, finish, float(shape[0] * size**2))
-                blocks[i, j] = accumulate(graph, "panel", (i, j), total, solve, ranks)
+            total, last = _block_of_factor(model, cuts, rows, moving, (i, j))
+            name, ranks = "cholesky" if i == j else "panel", _ranks(count, j)
+            moving[i, j] = accumulate(graph, name, (i, j), total, last, ranks)
+            blocks[i, j] = graph.add(
+                "factor", (i, j), itself, moving[i, j], at=(i, j), rank=ranks[1]
+            )
     return Factor(model, cuts, rows, blocks)
+
+
+def _block_of_factor(
+    model: Future, cuts: Cuts, rows: Sequence[Future], L: Blocks, at: tuple[int, int]
+) -> tuple[Sum, Last]:
+    """Return K_ij − Σ L_ik·L_jkᵀ, and what makes a block of the factor of it."""
+    i, j = at
+    size = cuts.size(j)
+    panels = [(k, nt(-1.0, L[i, k], L[j, k])) for k in range(j)]
+    start = (rows[i], rows[j], False)
+    if i == j:
+        factorised = Last(factorise, (size, cuts.begin(j)), size**3 / 3.0)
+        return Sum(model, start, panels, size, cuts), factorised
+    shape = cuts.size(i), size
+    finish = shape, Finish.SOLVE_FROM_RIGHT, L[j, j]
+    solved = Last(compute, finish, float(shape[0] * size**2))
+    return Sum(model, start, panels, shape, cuts), solved
+
+
+def _ranks(count: int, j: int) -> tuple[Callable[[int], int], int]:
+    """Return the rank of updates in column j that have waited for a panel, and of its end."""
+    return lambda panel: count * (panel + 1) + j - panel, j
 
 
 def add_vectors(

@@ -20,14 +20,33 @@ from gprat.engines.cluster.sums import Last, Sum, accumulate
 
 __all__ = ["add_gram", "add_triangular_inverse", "diagonal_of_inverse", "inverse_end_rank"]
 
+# Columns of the factor that are not done when the inverse begins: they are little work, but each
+# waits for the one before it.
+_LOOKAHEAD = 3
+
 
 def inverse_end_rank(factor: Factor) -> int:
     """Return the rank of what comes after the inverse."""
     return factor.end_rank + 4 * len(factor.cuts) + 4
 
 
-def add_triangular_inverse(graph: BlockGraph, factor: Factor) -> Blocks:
-    """Add X = L⁻¹: X_ij = −L_ii⁻¹ Σ L_ik X_kj over j ≤ k < i. Blocks on its diagonal are dense."""
+def add_triangular_inverse(
+    graph: BlockGraph, factor: Factor, columns_done: Sequence[Future]
+) -> Blocks:
+    """Add X = L⁻¹: X_ij = −L_ii⁻¹ Σ L_ik X_kj over j ≤ k < i. Blocks on its diagonal are dense.
+
+    It begins when the factorisation is nearly done, so that not much of both lives at a time.
+
+    Parameters
+    ----------
+    graph : BlockGraph
+        Takes the tasks.
+    factor : Factor
+        L.
+    columns_done : sequence of Future
+        Small results that are there when a column of the factor is.
+    """
+    nearly_done = columns_done[max(0, len(columns_done) - _LOOKAHEAD)]
     cuts, L, model = factor.cuts, factor.blocks, factor.model
     X: Blocks = {}
     for i in range(len(cuts)):
@@ -36,10 +55,11 @@ def add_triangular_inverse(graph: BlockGraph, factor: Factor) -> Blocks:
         X[i, i] = graph.add(
             "invert",
             (i, i),
-            invert,
+            _invert_after,
             model,
             L[i, i],
             size,
+            nearly_done,
             at=(i, i),
             rank=rank,
             work=size**3 / 3.0,
@@ -102,9 +122,12 @@ def add_gram(
     return S
 
 
-def diagonal_of_inverse(graph: BlockGraph, factor: Factor, weights: Sequence[Future]) -> FloatArray:
+def diagonal_of_inverse(
+    graph: BlockGraph, factor: Factor, columns_done: Sequence[Future], weights: Sequence[Future]
+) -> FloatArray:
     """Return diag(P), P = K⁻¹ − UUᵀ: column by column of X, with no block of XᵀX."""
-    X, cuts, rank = add_triangular_inverse(graph, factor), factor.cuts, inverse_end_rank(factor)
+    X, cuts = add_triangular_inverse(graph, factor, columns_done), factor.cuts
+    rank = inverse_end_rank(factor)
     diagonals = []
     for i in range(len(cuts)):
         squares = [
@@ -126,6 +149,10 @@ def diagonal_of_inverse(graph: BlockGraph, factor: Factor, weights: Sequence[Fut
         )
     del X
     return np.concatenate(graph.results(diagonals))
+
+
+def _invert_after(model: Model, tiles: FloatArray, size: int, _: float) -> FloatArray:
+    return invert(model, tiles, size)
 
 
 def _squares(block: FloatArray) -> Float64Array:

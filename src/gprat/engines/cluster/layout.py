@@ -13,6 +13,8 @@ __all__ = ["Cuts", "Grid", "auto_block_size"]
 _BLOCKS_PER_WORKER = 4
 # Smaller blocks spend more time on their way than in products; larger ones wait for each other.
 _SMALLEST, _LARGEST = 256, 4096
+# Where there is very little memory.
+_FEWEST = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +98,9 @@ class Grid:
         return self.workers[(i % self.rows) * self.columns + j % self.columns]
 
 
-def auto_block_size(n: int, grid: Grid) -> int:
-    """Return how many rows blocks have if nobody says so."""
+def auto_block_size(n: int, grid: Grid, most: int = _LARGEST) -> int:
+    """Return how many rows blocks have if nobody says so; so many at most, as memory allows."""
     size = -(-n // (_BLOCKS_PER_WORKER * max(grid.rows, grid.columns)))
-    size = int(np.clip(size, _SMALLEST, _LARGEST))
+    size = min(int(np.clip(size, _SMALLEST, _LARGEST)), max(most, _FEWEST))
     # An odd number of cache lines: neighbouring columns then don't compete for places in a cache.
     return 8 * (size // 8 | 1)

@@ -39,7 +39,9 @@ def differentiate_leave_one_out(graph: BlockGraph, k: int, known: Conditioning) 
             return "inverse", Last(triangle, (cuts.size(i),))
         return "inverse", Last(compute, ((cuts.size(i), cuts.size(j)),))
 
-    S = add_gram(graph, factor, add_triangular_inverse(graph, factor), 1.0, last)
+    S = add_gram(
+        graph, factor, add_triangular_inverse(graph, factor, known.half_log_determinants), 1.0, last
+    )
     for i in range(count):
         S[i, i] = graph.add(
             "symmetric", (i,), symmetric, model, S[i, i], cuts.size(i), at=(i, i), rank=rank

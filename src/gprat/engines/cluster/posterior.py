@@ -9,6 +9,7 @@ import numpy as np
 
 from gprat._validation import Float64Array, FloatArray, read_only
 from gprat.engines.base import Clipping, Derivatives, PosteriorAdjoint
+from gprat.engines.calls import ensure_fits
 from gprat.engines.checks import check_input_derivatives
 from gprat.engines.cluster.adjoint import log_marginal_likelihood
 from gprat.engines.cluster.blocks import Finish
@@ -25,6 +26,9 @@ from gprat.engines.cluster.storage import dense_rows, tiles_of_rows
 from gprat.engines.cluster.test_points import Kept, TestBlocks
 
 __all__ = ["ClusterPosterior"]
+
+_FEWER_POINTS = "blocks of fewer test points"
+_NO_BLOCKS = "what needs no factor in this process, such as predictions and solve"
 
 
 class ClusterPosterior(Conditioned):
@@ -47,6 +51,8 @@ class ClusterPosterior(Conditioned):
         if self._kept.known is not None and self._kept.known.tiles is not None:
             return read_only(self._kept.known.tiles)
 
+        self._ensure_results("the factor", self.cuts.n * (self.cuts.n + 1) // 2, _NO_BLOCKS)
+
         def gather(graph: BlockGraph, known: Conditioning) -> FloatArray:
             n, tile_size = self.cuts.n, min(self._problem.tile_size, self.cuts.n)
             rows = dense_rows(graph, known.factor)
@@ -56,6 +62,7 @@ class ClusterPosterior(Conditioned):
 
     def predict_mean(self, X: FloatArray, basis: FloatArray) -> FloatArray:
         """Return the mean at each test point."""
+        self._ensure_results("means", 2 * len(X) * self._problem.Y.shape[1], _FEWER_POINTS)
         blocks = self._run("predict mean", predict_mean, self._test(X, basis))
         return self._stacked(blocks)
 
@@ -84,6 +91,8 @@ class ClusterPosterior(Conditioned):
             mean, covariance, clipping = self._covariance(X, basis, kept)
             return mean, covariance.reshape(1, m, m), clipping, kept
         cuts = self._engine.cuts(m, group)
+        widest = max(map(cuts.size, range(len(cuts))), default=0)
+        self._ensure_results("joint covariances", m * (group + widest), _FEWER_POINTS)
         means, blocks, count, worst = self._run(
             "predict joint", predict_covariance, self._test(X, basis, cuts), "diagonal", kept
         )
@@ -98,6 +107,8 @@ class ClusterPosterior(Conditioned):
     def _variance(
         self, X: FloatArray, basis: FloatArray, kept: Kept | None
     ) -> tuple[FloatArray, FloatArray, Clipping]:
+        numbers = 2 * len(X) * (1 + self._problem.Y.shape[1])
+        self._ensure_results("means and variances", numbers, _FEWER_POINTS)
         blocks = self._run("predict variance", predict_variance, self._test(X, basis), kept)
         means, variances, counts, worst = zip(*blocks, strict=True) if blocks else ([], [], [], [])
         clipping = self._clipping(sum(counts), max(worst, default=0.0))
@@ -107,6 +118,8 @@ class ClusterPosterior(Conditioned):
     def _covariance(
         self, X: FloatArray, basis: FloatArray, kept: Kept | None
     ) -> tuple[FloatArray, FloatArray, Clipping]:
+        # Blocks, and the matrix that they are put into.
+        self._ensure_results("means and covariance", 2 * len(X) ** 2, _FEWER_POINTS)
         cuts = self._engine.cuts(len(X)) if kept is None else kept.cuts
         means, blocks, count, worst = self._run(
             "predict covariance", predict_covariance, self._test(X, basis, cuts), "all", kept
@@ -166,6 +179,7 @@ class ClusterPosterior(Conditioned):
 
     def cholesky(self) -> FloatArray:
         """Return L, dense."""
+        self._ensure_results("the dense Cholesky factor", self.cuts.n**2, _NO_BLOCKS)
 
         def gather(graph: BlockGraph, known: Conditioning) -> FloatArray:
             n = self.cuts.n
@@ -188,7 +202,8 @@ class ClusterPosterior(Conditioned):
         """Return diag(P)."""
 
         def gather(graph: BlockGraph, known: Conditioning) -> FloatArray:
-            return diagonal_of_inverse(graph, known.factor, known.weights)
+            done = known.half_log_determinants
+            return diagonal_of_inverse(graph, known.factor, done, known.weights)
 
         return self._run("inverse diagonal", gather)
 
@@ -216,6 +231,7 @@ class ClusterPosterior(Conditioned):
 
     def _apply(self, name: str, steps: Sequence[Finish], B: FloatArray) -> FloatArray:
         """Return B after some solves or products with L."""
+        self._ensure_results(name, 3 * B.size, "fewer columns at a time")
 
         def gather(graph: BlockGraph, known: Conditioning) -> FloatArray:
             columns = [
@@ -236,6 +252,11 @@ class ClusterPosterior(Conditioned):
         """Return what gives test points to the cluster."""
         cuts = self._engine.cuts(len(X)) if cuts is None else cuts
         return lambda graph: TestBlocks.of(graph, X, basis, cuts)
+
+    def _ensure_results(self, title: str, numbers: int, remedy: str) -> None:
+        """Refuse results for which this process has no memory, or may not take it."""
+        needed = self._problem.X.dtype.itemsize * numbers
+        ensure_fits(title, needed, 0, self._problem.memory_limit, remedy)
 
     def _clipping(self, count: int, worst: float) -> Clipping:
         with self._kept.lock:

@@ -12,11 +12,11 @@ from gprat.engines.cluster.futures import Future
 from gprat.engines.cluster.graph import BlockGraph
 from gprat.engines.cluster.layout import Cuts
 
-__all__ = ["Last", "Sum", "accumulate", "always"]
+__all__ = ["PANELS", "Last", "Sum", "accumulate", "always"]
 
 # Panels that one task adds to a block: it makes a copy of the block, which by so many products is
 # little beside them.
-_PANELS = 4
+PANELS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,6 @@ def _batches(products: Sequence[tuple[int, Product]]) -> list[list[tuple[int, Pr
     all blocks, so that a panel soon has been used by all.
     """
     groups = [
-        list(group)
-        for _, group in groupby(products[:-1], key=lambda product: product[0] // _PANELS)
+        list(group) for _, group in groupby(products[:-1], key=lambda product: product[0] // PANELS)
     ]
     return [*groups, list(products[-1:])]
