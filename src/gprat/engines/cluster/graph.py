@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 import weakref
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +46,7 @@ class BlockGraph:
     future that is kept.
 
     Tasks are submitted many at a time. If the block ends with an error, what it has submitted is
-    cancelled: workers finish the tasks that they are at.
+    released: workers finish the tasks that they are at.
 
     Parameters
     ----------
@@ -86,9 +85,10 @@ class BlockGraph:
         traceback: TracebackType | None,
     ) -> None:
         if error is not None and not isinstance(error, BlockFailedError):
-            # A cluster that is gone has nothing to cancel.
-            with suppress(Exception):
-                self._client.cancel(list(self._submitted))
+            # Not client.cancel(): Dask's scheduler fails on tasks whose results nobody has asked
+            # for, and forgets the client. It drops by itself what nobody wants any more.
+            for future in list(self._submitted):
+                future.release()
         if self._recording is not None:
             self._recording.end(has_failed=error is not None)
 
