@@ -14,7 +14,13 @@ from typing import Any
 import numpy as np
 from distributed import Client, LocalCluster, wait
 
-__all__ = ["measure_overheads", "peak_of_workers", "started_cluster"]
+__all__ = ["AS_PLANNED", "measure_overheads", "peak_of_workers", "started_cluster"]
+
+# What docs/cluster.md has users turn off, so that blocks stay where they belong and travel once.
+AS_PLANNED = {
+    "distributed.scheduler.work-stealing": False,
+    "distributed.scheduler.active-memory-manager.start": False,
+}
 
 # Tasks that are so small that nothing but Dask is measured, and how many in a row.
 _TASKS, _CHAIN, _TURNS = 1000, 200, 20

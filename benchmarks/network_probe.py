@@ -14,9 +14,10 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import dask
 from distributed import Client
 
-from benchmarks.dask_cluster import measure_overheads, started_cluster
+from benchmarks.dask_cluster import AS_PLANNED, measure_overheads, started_cluster
 from benchmarks.models import make_model
 from benchmarks.namespaces import Host, sent_and_received
 from benchmarks.problem import Arrays, Problem
@@ -31,7 +32,11 @@ def main(settings: dict[str, Any]) -> dict[str, Any]:
     """Start the cluster, and measure."""
     here, other = (Host(*host) for host in settings["hosts"])
     # Started before the worker elsewhere, which finds the scheduler by its address.
-    with started_cluster(1, host=here.address) as client, _worker(other, client):
+    with (
+        dask.config.set(AS_PLANNED),
+        started_cluster(1, host=here.address) as client,
+        _worker(other, client),
+    ):
         client.wait_for_workers(2)
         overheads = measure_overheads(client)
         problem = Problem(n=settings["n"], m=settings["m"])

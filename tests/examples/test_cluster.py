@@ -71,10 +71,14 @@ def test_the_engine_works_over_tls_and_strangers_are_refused(tls, tmp_path):
             others = tls.security_of(tmp_path / "others", "127.0.0.1")
             for stranger in (Security(), others):
                 with pytest.raises((OSError, RuntimeError, TypeError)):
-                    Client(address.replace("tls://", _scheme(stranger)), security=stranger, timeout=3)
+                    Client(
+                        address.replace("tls://", _scheme(stranger)), security=stranger, timeout=3
+                    )
             assert np.isfinite(gp.predict(X[:3])).all()
     local = GP(X, y, RBF(0.8), noise=0.1)
-    for a, b in zip(ours, local.log_marginal_likelihood(local.theta, eval_gradient=True), strict=True):
+    for a, b in zip(
+        ours, local.log_marginal_likelihood(local.theta, eval_gradient=True), strict=True
+    ):
         assert np.allclose(a, b, rtol=1e-9)
 
 
