@@ -1,7 +1,8 @@
 """Measure traffic and time of a cluster on two hosts; a program that runs on the first of them.
 
 ``python -m benchmarks.network_probe '{"n": 2048, …}'`` in a namespace of `benchmarks.namespaces`.
-Scheduler, client and the first worker are here, the second worker is on the other host. Prints JSON.
+Scheduler, client and the first worker are here, the second worker is on the other host. What was
+measured is printed as JSON.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from distributed import Client, Future
+from distributed import Client
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -126,7 +126,7 @@ class Campaign:
         self.undisturbed(scene, name, gp, f"a kill in a {name}")
 
     def join_and_leave(self, scene: Scene, name: str) -> None:
-        """Let a worker join in the middle, which the next call uses; and one leave in the middle."""
+        """Let a worker join in the middle, which the next call uses; and one leave."""
         assert scene.cluster is not None
         scale, before = scene.cluster.scale, set(scene.client.nthreads())
         gp = scene.workload.model(scene.client)

@@ -143,9 +143,9 @@ def section(record: Record) -> str:
         "Two network namespaces on this machine, a worker with one thread in each; scheduler and "
         "client are in the first. A token bucket of the kernel (`tc … tbf`) limits the link that "
         "joins them, each way. Traffic is what the link's counters say, with headers, the data and "
-        "all messages. Dask neither steals tasks nor drops copies early, as the page about clusters "
-        "advises. The simulation is that of `gprat.plan`, at this machine's rates and what "
-        "Dask was measured to cost on that link.",
+        "all messages. Dask neither steals tasks nor drops copies early, as the page about "
+        "clusters advises. The simulation is that of `gprat.plan`, at this machine's rates and "
+        "what Dask was measured to cost on that link.",
         _table(record),
         "What Dask costs, as `gprat.simulation.Network` takes it:",
         _overheads(record),

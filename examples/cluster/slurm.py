@@ -6,7 +6,7 @@ Run on a login node, or in a job of one processor, where it is allowed to go on 
     python slurm.py data.npz --nodes 8 --cores 32 --memory 180GB --interface ib0
 
 ``--dry-run`` prints the script that each job would be, and starts nothing. ``data.npz`` has arrays
-X of shape (n, d), y of shape (n,) and X_test of shape (m, d); what comes out is ``predictions.npz``.
+X of shape (n, d), y of shape (n,) and X_test of shape (m, d); predictions go to a file beside it.
 """
 
 from __future__ import annotations

@@ -1,19 +1,19 @@
-"""A cluster over two hosts that encrypts what travels and refuses strangers, by TLS.
+r"""A cluster over two hosts that encrypts what travels and refuses strangers, by TLS.
 
 Dask's messages hold pickled functions: whoever can reach a scheduler without TLS can run code on
-all its workers. With TLS, both ends of each connection show a certificate of one authority, which is
-yours alone. First make certificates for the hosts, where you like:
+all its workers. With TLS, both ends of each connection show a certificate of one authority, which
+is yours alone. First make certificates for the hosts, where you like:
 
     python tls.py certificates keys host-a host-b
 
 Copy keys/authority.pem, keys/NAME.pem and keys/NAME.key to each host NAME (never authority.key),
 and start the scheduler on the first, workers on both:
 
-    host-a$ dask scheduler --protocol tls --port 8786 --tls-ca-file keys/authority.pem \\
+    host-a$ dask scheduler --protocol tls --port 8786 --tls-ca-file keys/authority.pem \
               --tls-cert keys/host-a.pem --tls-key keys/host-a.key
-    host-a$ dask worker tls://host-a:8786 --nworkers 1 --nthreads 32 --tls-ca-file \\
+    host-a$ dask worker tls://host-a:8786 --nworkers 1 --nthreads 32 --tls-ca-file \
               keys/authority.pem --tls-cert keys/host-a.pem --tls-key keys/host-a.key
-    host-b$ dask worker tls://host-a:8786 --nworkers 1 --nthreads 32 --tls-ca-file \\
+    host-b$ dask worker tls://host-a:8786 --nworkers 1 --nthreads 32 --tls-ca-file \
               keys/authority.pem --tls-cert keys/host-b.pem --tls-key keys/host-b.key
 
 Then compute from a host that has certificates too:
@@ -125,7 +125,7 @@ def compute(address: str, security: Security) -> None:
 
 @contextlib.contextmanager
 def started(folder: Path, workers: int) -> Iterator[str]:
-    """Start the commands above, scheduler and workers each a process of its own, on this machine."""
+    """Start the commands above on this machine, scheduler and workers each a process."""
     host = "127.0.0.1"
     file = folder / "scheduler.json"
     tls = ["--tls-ca-file", folder / f"{AUTHORITY}.pem"]
