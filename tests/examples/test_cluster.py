@@ -68,13 +68,12 @@ def test_the_engine_works_over_tls_and_strangers_are_refused(tls, tmp_path):
             assert all(worker.startswith("tls://") for worker in client.nthreads())
             gp = GP(X, y, RBF(0.8), noise=0.1, engine="cluster", client=client)
             ours = gp.log_marginal_likelihood(gp.theta, eval_gradient=True)
-            others = tls.security_of(tmp_path / "others", "127.0.0.1")
             strangers = {
                 "tcp://": Security(),
                 "tls://": tls.security_of(tmp_path / "others", "127.0.0.1"),
             }
             for scheme, stranger in strangers.items():
-                with pytest.raises(OSError, match="."):
+                with pytest.raises(OSError):  # noqa: PT011
                     Client(address.replace("tls://", scheme), security=stranger, timeout=3)
             assert np.isfinite(gp.predict(X[:3])).all()
     local = GP(X, y, RBF(0.8), noise=0.1)
