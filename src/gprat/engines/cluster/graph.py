@@ -85,8 +85,7 @@ class BlockGraph:
         traceback: TracebackType | None,
     ) -> None:
         if error is not None and not isinstance(error, BlockFailedError):
-            # Not client.cancel(): Dask's scheduler fails on tasks whose results nobody has asked
-            # for, and forgets the client. It drops by itself what nobody wants any more.
+            # Not Client.cancel: it breaks the connection where one of them has been released.
             for future in list(self._submitted):
                 future.release()
         if self._recording is not None:
