@@ -24,10 +24,9 @@ def log_determinant(client: Client, problem: Problem, arrays: Arrays, chunk: int
     arrays : Arrays
         The training inputs.
     chunk : int
-        Rows of a block.
+        Rows of a block, which divide those of K.
     """
-    starts = range(0, problem.n, chunk)
-    sizes = tuple(min(chunk, problem.n - start) for start in starts)
+    sizes = (chunk,) * (problem.n // chunk)
     K = da.map_blocks(
         _covariances,
         chunks=(sizes, sizes),

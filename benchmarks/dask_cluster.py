@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import dask
 import numpy as np
 from distributed import Client, LocalCluster, wait
 
@@ -22,6 +23,8 @@ AS_PLANNED = {
     "distributed.scheduler.active-memory-manager.start": False,
 }
 
+# Seconds in which processes must have started, on a machine that is busy.
+_STARTS = 300
 # Tasks that are so small that nothing but Dask is measured, and how many in a row.
 _TASKS, _CHAIN, _TURNS = 1000, 200, 20
 # Bytes of an array that travels: a block of 2048 rows.
@@ -32,6 +35,7 @@ _BLOCK = 8 * 2048**2
 def started_cluster(workers: int, **options: Any) -> Iterator[Client]:
     """Start workers with one thread each; none writes to disk, or is stopped for its memory."""
     with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": f"{_STARTS}s"}),
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
@@ -60,7 +64,7 @@ def peak_of_workers(client: Client, call: Callable[[], Any]) -> int:
 
     Workers are new processes, as the operating system accounts for them.
     """
-    client.restart(wait_for_workers=True)
+    client.restart(timeout=_STARTS)
     before = client.run(resident_memory, True)
     call()
     after = client.run(resident_memory, False)

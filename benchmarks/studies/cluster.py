@@ -26,7 +26,7 @@ TITLE = "On a cluster"
 SIZES = (4096, 8192, 16384)
 PEERS = ("gprat",)
 REPEATS = 3
-SMOKE_SIZES = (300,)
+SMOKE_SIZES = (320,)
 
 OPERATIONS = {"likelihood": "likelihood", "likelihood_gradient": "likelihood and gradient"}
 # Flops of an operation, by n³.
@@ -37,7 +37,7 @@ WHO = {
     "dask.array": "dask.array.linalg.cholesky",
 }
 _COLOURS = {"cluster": "#d62728", "local": "#7f7f7f", "dask.array": "#1f77b4"}
-# dask.array's rows of a block, of which the fastest counts.
+# dask.array's blocks a side, which must be alike; the fastest number counts.
 _BLOCKS_A_SIDE = (4, 8, 16)
 # What is promised: a share of the rate on processors, and times dask.array.
 SHARE_OF_LOCAL, TIMES_DASK = 0.70, 2.0
@@ -109,8 +109,12 @@ def _calls(
 def _best_chunk(client: Client, problem: Problem, arrays: Arrays, options: Options) -> int:
     """Return the rows of dask.array's blocks with which it is fastest."""
     found = {}
-    for count in _BLOCKS_A_SIDE:
-        chunk = -(-problem.n // count)
+    chunks = [problem.n // count for count in _BLOCKS_A_SIDE if problem.n % count == 0]
+    if not chunks:
+        raise SystemExit(
+            f"dask.array needs blocks of one size: n = {problem.n} is no multiple of 4."
+        )
+    for chunk in chunks:
         options.tell(f"n = {problem.n}: dask.array in blocks of {chunk}")
         found[chunk] = time_once(
             lambda chunk=chunk: log_determinant(client, problem, arrays, chunk)

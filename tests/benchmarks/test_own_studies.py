@@ -107,13 +107,13 @@ def test_a_cluster_with_another_result_is_not_timed(monkeypatch):
         )
 
     monkeypatch.setattr(cluster, "make_model", make_model)
-    with pytest.raises(AgreementError, match="on the cluster differs at n = 300"):
+    with pytest.raises(AgreementError, match="on the cluster differs at n = 320"):
         cluster.measure(options(cluster))
 
 
 def test_dask_arrays_factor_is_compared(monkeypatch):
     monkeypatch.setattr(cluster, "log_determinant", lambda *problem: 1.0)
-    with pytest.raises(AgreementError, match="log determinant differs at n = 300"):
+    with pytest.raises(AgreementError, match="log determinant differs at n = 320"):
         cluster.measure(options(cluster))
 
 
