@@ -1,8 +1,11 @@
 """The campaign of clusters in trouble, in short."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
 # In a process of its own, which may be interrupted.
 PROGRAM = """
 import warnings
@@ -32,6 +35,11 @@ def test_answers_are_those_of_an_undisturbed_cluster(tmp_path):
     script = tmp_path / "campaign.py"
     script.write_text(PROGRAM)
     completed = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, script],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
     )
     assert completed.returncode == 0, completed.stdout + completed.stderr
