@@ -30,6 +30,8 @@ FEATURES, TRAINING_SHARE = 8, 4 / 9
 # Points whose variances are asked for: each takes a solve with the factor.
 VARIANCES = 1000
 NORMAL_95 = 1.96
+# Of few rows one might think that there is no noise at all.
+NOISE_BOUNDS = (1e-4, 1.0)
 # Rounding, and what the condition of K makes of it.
 TOLERANCE = 1e-6
 
@@ -63,7 +65,7 @@ def make_data(rows: int) -> Data:
     rng = np.random.default_rng(40)
     X = rng.uniform(-1.0, 1.0, (rows, FEATURES))
     directions = rng.normal(size=(FEATURES, 6)) / np.sqrt(FEATURES)
-    y = np.sin(3.0 * X @ directions).sum(axis=1) + (X[:, 0] * X[:, 1]) ** 2
+    y = np.sin(2.0 * X @ directions).sum(axis=1) + (X[:, 0] * X[:, 1]) ** 2
     y = (y - y.mean()) / y.std() + 0.05 * rng.standard_normal(rows)
     n = round(TRAINING_SHARE * rows)
     return Data(X[:n], y[:n], X[n:], y[n:])
@@ -107,7 +109,9 @@ def train(gp: gprat.GP, max_iter: int, subset: int) -> list[float]:
         TimeElapsedColumn(),
         TextColumn("log marginal likelihood {task.fields[likelihood]:.1f}"),
     )
-    few = gprat.GP(gp.X[:subset], gp.y[:subset], gp.kernel, gp.noise_variance)
+    few = gprat.GP(
+        gp.X[:subset], gp.y[:subset], gp.kernel, gp.noise_variance, noise_bounds=NOISE_BOUNDS
+    )
     few.optimize()
     gp.theta = few.theta
     likelihoods = [gp.log_marginal_likelihood()]
@@ -180,8 +184,10 @@ def main() -> int:
     data = make_data(arguments.rows)
     kernel = ConstantKernel(1.0) * RBF(np.full(FEATURES, 2.0))
     with connected(arguments.scheduler, arguments.workers) as client:
-        gp = gprat.GP(data.X, data.y, kernel, noise=0.01, engine="cluster", client=client)
-        train(gp, arguments.max_iter, subset=max(50, len(data.X) // 12))
+        gp = gprat.GP(
+            data.X, data.y, kernel, 0.01, noise_bounds=NOISE_BOUNDS, engine="cluster", client=client
+        )
+        train(gp, arguments.max_iter, subset=max(200, len(data.X) // 12))
         ours = ask(gp, data)
         workers = len(client.nthreads())
     console.print("The same hyperparameters on the processors of this machine:")
