@@ -133,7 +133,7 @@ def draw(record: Record) -> Figure:
         axes.grid(axis="y", alpha=0.3)
     panels[0].set(ylabel="MiB over the link", title=f"n = {n:,}, two workers with one thread")
     panels[1].set(ylabel="seconds")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
