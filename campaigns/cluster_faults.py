@@ -86,19 +86,19 @@ class Campaign:
     def disturbed(
         self, scene: Scene, name: str, gp: gprat.GP, disturb: Callable[[], None], kind: str
     ) -> Answer:
-        """Ask while something happens; count whether it came in time."""
-        happened = threading.Event()
+        """Ask while something happens; count whether it began in time."""
+        began = threading.Event()
 
         def happen() -> None:
+            began.set()
             disturb()
-            happened.set()
 
         timer = threading.Timer(self.moment(scene, name), happen)
         timer.start()
         try:
             return QUESTIONS[name](gp, scene.workload.points)
         finally:
-            self.counts[f"{kind} in a {name}"] += happened.is_set()
+            self.counts[f"{kind} in a {name}"] += began.is_set()
             self.counts[kind] += 1
             timer.join()
 
