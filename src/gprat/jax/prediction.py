@@ -98,12 +98,12 @@ class Posterior:
             As `jax.random.normal` takes it; not read if there are base samples.
         n_samples : int, default=1
             Number of functions, at least 1; not read if there are base samples.
-        base_samples : array of shape (s, *mean.shape), default=None
+        base_samples : array of shape (s,) + mean.shape, default=None
             Standard normal numbers, for samples that vary smoothly with the test points.
 
         Returns
         -------
-        array of shape (s, *mean.shape)
+        array of shape (s,) + mean.shape
             s functions at the points of each batch.
 
         Raises
