@@ -146,6 +146,8 @@ class Scene:
 @contextlib.contextmanager
 def started(workers: int, workload: Workload) -> Iterator[Scene]:
     """Start a cluster of processes with one thread each, and ask all questions."""
+    # What Dask was waiting for when it was told to stop is reported there.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     # Else one that is killed is given up if it takes longer to be there again.
     patience = {"distributed.deploy.lost-worker-timeout": f"{_STARTS}s"}
     with (
