@@ -7,11 +7,16 @@ NATIVE := build/native
 .PHONY: demo test check native-test python-test test-torch docs bench format clean \
   stress sanitize sanitize-thread sanitize-address sanitize-undefined sanitize-python \
   faults-memory fuzz interrupts kills soak fuzz-loaders accuracy \
-  coverage minimum-versions newest-versions sdist-check
+  coverage minimum-versions newest-versions sdist-check cluster-faults demo-cluster
 
 ## Train on real measurements, forecast them, draw the pictures.
 demo: $(VENV)/demo
 	$(BIN)/python examples/demo.py
+
+## Learn as many points as kin40k has on a cluster of this machine, and check it without one.
+demo-cluster: $(VENV)/demo
+	$(BIN)/python -m pip install --quiet --group cluster
+	$(BIN)/python examples/cluster/demo.py
 
 ## All checks and all tests.
 test: check native-test python-test
@@ -53,6 +58,10 @@ interrupts: $(VENV)/test
 ## Processes that are killed while they save, and disks that fail.
 kills: $(VENV)/test
 	$(BIN)/python -m campaigns.kills
+
+## Clusters whose workers are killed, join and leave, and whose scheduler is killed.
+cluster-faults: $(VENV)/test
+	$(BIN)/python -m campaigns.cluster_faults
 
 ## Hours in one process: make soak HOURS=1.
 HOURS ?= 1

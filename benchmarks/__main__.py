@@ -20,6 +20,9 @@ from benchmarks.report.page import render
 from benchmarks.studies import (
     baselines,
     border,
+    cluster,
+    cluster_network,
+    cluster_scaling,
     features,
     generalisation,
     headline,
@@ -42,6 +45,9 @@ STUDIES: tuple[ModuleType, ...] = (
     tiles,
     scaling,
     border,
+    cluster,
+    cluster_network,
+    cluster_scaling,
 )
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
@@ -105,6 +111,12 @@ def perform(
     tell(f"done; {output / study.NAME}.json")
 
 
+def needs(study: ModuleType) -> str | None:
+    """Return what a study needs and is not there, if it needs anything."""
+    ask: Callable[[], str | None] = getattr(study, "needs", lambda: None)
+    return ask()
+
+
 def command(study: ModuleType) -> Callable[..., None]:
     """Make the command of a study."""
 
@@ -149,6 +161,9 @@ def run_all(
 ) -> None:
     """Run every study, then render."""
     for study in STUDIES:
+        if (reason := needs(study)) is not None:
+            console.print(f"{study.NAME} is left out: {reason}")
+            continue
         perform(study, threads=threads, data=data, output=output, figures=figures, smoke=smoke)
     if output == RESULTS:
         render(STUDIES, output)

@@ -72,6 +72,26 @@ def soak(figures: Figures) -> str:
     )
 
 
+def cluster_faults(figures: Figures) -> str:
+    """Return what happened, how much of it in the midst of a call, and that all answers came."""
+    kinds = {
+        "workers killed": "workers killed",
+        "workers joining": "joined",
+        "workers leaving": "left",
+        "clusters restarted": "clusters restarted",
+        "calls interrupted": "calls interrupted",
+        "schedulers killed": "schedulers killed",
+    }
+    told = []
+    for key, title in kinds.items():
+        in_time = sum(count for name, count in figures.items() if name.startswith(f"{key} in a "))
+        told.append(f"{figures.get(key, 0)} {title} ({in_time} times in the midst of a call)")
+    return (
+        f"{', '.join(told)}, {figures['clear errors without a scheduler']} clear errors without a "
+        f"scheduler; {len(figures['failures'])} failures, seed {figures['seed']}"
+    )
+
+
 def stress(figures: Figures) -> str:
     """Return what was counted."""
     counted = {
@@ -164,6 +184,15 @@ CAMPAIGNS = (
             f"{f['sizes that were too small']} disks too small, {f['writes that failed']} failing "
             f"writes; {len(f['failures'])} failures"
         ),
+    ),
+    Campaign(
+        "cluster_faults",
+        "make cluster-faults",
+        "On a cluster whose workers are killed at random moments, join, leave, or are restarted, "
+        "and after Ctrl-C, answers have the bits of an undisturbed call, and workers go idle. "
+        "Without its scheduler there is a clear error, and the model goes on with another cluster "
+        "or none.",
+        cluster_faults,
     ),
     Campaign(
         "soak",

@@ -5,7 +5,15 @@ import json
 import pytest
 from benchmarks.agreement import AgreementError
 from benchmarks.record import Record
-from benchmarks.studies import baselines, border, scaling, tiles
+from benchmarks.studies import (
+    baselines,
+    border,
+    cluster,
+    cluster_network,
+    cluster_scaling,
+    scaling,
+    tiles,
+)
 from benchmarks.study import Options, run_study
 from benchmarks.timing import Effort
 
@@ -19,6 +27,14 @@ STUDIES = [
     scaling,
     tiles,
     baselines,
+    cluster,
+    pytest.param(
+        cluster_network,
+        marks=pytest.mark.skipif(
+            cluster_network.needs() is not None, reason=str(cluster_network.needs())
+        ),
+    ),
+    cluster_scaling,
 ]
 EFFORT = Effort(repeats=2, sample=1e-4, pause=0.0, budget=0.1)
 
@@ -79,3 +95,29 @@ def test_tiles_of_a_wrong_result_are_not_timed(monkeypatch):
     monkeypatch.setattr(tiles, "make_model", make_model)
     with pytest.raises(AgreementError, match="tile size of 200"):
         tiles.measure(options(tiles))
+
+
+def test_a_cluster_with_another_result_is_not_timed(monkeypatch):
+    made = cluster.make_model
+
+    def make_model(problem, arrays, **settings):
+        noise = 0.1 if "engine" not in settings else 0.2
+        return made(
+            type(problem)(**problem.describe() | {"noise_variance": noise}), arrays, **settings
+        )
+
+    monkeypatch.setattr(cluster, "make_model", make_model)
+    with pytest.raises(AgreementError, match="on the cluster differs at n = 320"):
+        cluster.measure(options(cluster))
+
+
+def test_dask_arrays_factor_is_compared(monkeypatch):
+    monkeypatch.setattr(cluster, "log_determinant", lambda *problem: 1.0)
+    with pytest.raises(AgreementError, match="log determinant differs at n = 320"):
+        cluster.measure(options(cluster))
+
+
+def test_the_study_of_a_network_says_what_it_needs(monkeypatch):
+    monkeypatch.setattr(cluster_network.missing.__globals__["os"], "geteuid", lambda: 1000)
+    with pytest.raises(SystemExit, match="need root"):
+        cluster_network.measure(options(cluster_network))

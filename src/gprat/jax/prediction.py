@@ -114,14 +114,13 @@ class Posterior:
             As `jax.random.normal` takes it; not read if there are base samples.
         n_samples : int, default=1
             Number of functions, at least 1; not read if there are base samples.
-        base_samples : array, default=None
-            Standard normal numbers of the shape of the result, for samples that vary smoothly with
-            the test points.
+        base_samples : array of shape (s,) + mean.shape, default=None
+            Standard normal numbers, for samples that vary smoothly with the test points.
 
         Returns
         -------
-        array of shape (s, ...)
-            s functions at the points of each batch, each of the shape of `mean`.
+        array of shape (s,) + mean.shape
+            s functions at the points of each batch.
 
         Raises
         ------
