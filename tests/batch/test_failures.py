@@ -17,7 +17,7 @@ from gprat.exceptions import (
     UnsupportedKernelError,
     UnsupportedTypeError,
 )
-from gprat.kernels import RBF, Kernel
+from gprat.kernels import RBF, ConstantKernel, Kernel
 
 
 def singular(rng, b=6, n=8, bad=3):
@@ -244,3 +244,25 @@ def test_huge_targets_are_learned_without_warnings():
     start = batch.loss()
     report = batch.optimize(max_iter=3, n_restarts=1, random_state=0)
     assert (report.loss <= start).all()
+
+
+def test_likelihoods_beyond_the_range_are_no_numbers():
+    """Squares of such targets overflow to infinity on either side of a difference."""
+    X = np.zeros((6, 1))
+    y = np.zeros((2, 6))
+    y[0, 3] = 1e160
+    options = {"kernel": ConstantKernel(1e-300) * RBF(1.0), "noise": 1e-300}
+    batch = GPBatch(X, y, **options, on_failure="nan")
+    assert np.isneginf(batch.log_marginal_likelihood()[0])
+    assert np.isfinite(batch.log_marginal_likelihood()[1])
+    assert isinstance(batch.errors()[0], ResultOverflowError)
+    with pytest.raises(ResultOverflowError, match="member 0: the log marginal likelihood"):
+        GPBatch(X, y, **options).log_marginal_likelihood()
+
+
+def test_gradients_beyond_the_range_warn_of_nothing_else():
+    y = np.zeros((3, 6))
+    y[2, 5] = 1e300
+    batch = GPBatch(np.zeros((6, 1)), y, RBF(1.0), noise=1e160)
+    with pytest.raises(ResultOverflowError, match="member 2"):
+        batch.log_marginal_likelihood(eval_gradient=True)

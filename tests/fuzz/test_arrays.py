@@ -64,7 +64,12 @@ def test_the_container_does_not_matter_to_the_estimator(arguments, normalize):
 
     def answers(X, y, points):
         model = GaussianProcessRegressor(RBF(), alpha=0.1, optimizer=None, normalize_y=normalize)
-        model.fit(X, y)
+        try:
+            model.fit(X, y)
+        except ValueError as error:
+            # scikit-learn before version 1.7 doesn't know all of pandas' columns.
+            assume("Unsupported dtype object" not in str(error))
+            raise
         return model.predict(points if has_points else X, return_std=True)
 
     before = [argument.fingerprint() for argument in arguments]

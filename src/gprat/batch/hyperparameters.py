@@ -96,10 +96,12 @@ class BatchHyperparameters:
         """Turn the derivatives that the engine gives into those by theta, shape (r, p)."""
         assert results.parameters is not None, "the gradient was asked for"
         assert results.noise is not None, "the gradient was asked for"
-        of_kernel = self.program.theta_gradient(results.parameters)
-        if self.log_noise_bounds is None:
-            return of_kernel
-        return np.column_stack([of_kernel, settings.noise * results.noise])
+        # What overflows is for the caller to find.
+        with np.errstate(all="ignore"):
+            of_kernel = self.program.theta_gradient(results.parameters)
+            if self.log_noise_bounds is None:
+                return of_kernel
+            return np.column_stack([of_kernel, settings.noise * results.noise])
 
 
 def check_theta(theta: npt.ArrayLike, hyperparameters: BatchHyperparameters) -> Float64Array:

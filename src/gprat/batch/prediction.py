@@ -148,7 +148,7 @@ class BatchPrediction(BatchState):
         results = posterior.predict(what, points.values, basis, points.offsets)
         settings = self._settings(hyperparameters)
         if self._on_failure == "raise":
-            self._raise_first(settings, results.failures)
+            self._raise_first(settings, results)
         b = len(self)
         mean = points.by_member(results.mean, b)
         pairs = what is Prediction.COVARIANCE

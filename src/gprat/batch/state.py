@@ -18,7 +18,14 @@ from gprat.batch.checks import OnFailure, check_dtype, check_on_failure, compile
 from gprat.batch.hyperparameters import BatchHyperparameters, check_noise, check_range, check_theta
 from gprat.batch.rows import Form, read_points, read_targets, which_are_finite
 from gprat.engines.base import Problem
-from gprat.engines.batch import Batch, BatchPosterior, Cause, Settings
+from gprat.engines.batch import (
+    Batch,
+    BatchPosterior,
+    Cause,
+    Likelihoods,
+    Predictions,
+    Settings,
+)
 from gprat.engines.registry import get_engine
 from gprat.exceptions import (
     GpratError,
@@ -206,10 +213,10 @@ class BatchState:
         """
         hyperparameters = self._at_theta(theta)
         settings = self._settings(hyperparameters)
-        failures = self._core.evaluate(settings, gradient=False).failures
+        results = self._core.evaluate(settings, gradient=False)
         found = {
-            int(settings.members[place]): self._explain(settings, int(place), failures[place])
-            for place in np.flatnonzero(failures[:, 0])
+            int(settings.members[place]): self._explain(settings, int(place), results)
+            for place in np.flatnonzero(results.have_failed)
         }
         return dict(sorted({**self._data_errors, **found}.items()))
 
@@ -251,17 +258,22 @@ class BatchState:
         first = self._row_offset(member)
         return targets[first : first + len(self._points.of(member))]
 
-    def _raise_first(self, settings: Settings, failures: npt.NDArray[np.int64]) -> None:
+    def _raise_first(self, settings: Settings, results: Likelihoods | Predictions) -> None:
         """Raise the error of the first member that failed, if any did."""
-        places = np.flatnonzero(failures[:, 0])
+        places = np.flatnonzero(results.have_failed)
         if places.size:
-            raise self._explain(settings, int(places[0]), failures[places[0]])
+            raise self._explain(settings, int(places[0]), results)
 
     def _explain(
-        self, settings: Settings, place: int, failure: npt.NDArray[np.int64]
+        self, settings: Settings, place: int, results: Likelihoods | Predictions
     ) -> GpratError:
         """Return the error that the member meets as a model of its own."""
-        member, (cause, position) = int(settings.members[place]), failure.tolist()
+        member, (cause, position) = int(settings.members[place]), results.failures[place].tolist()
+        if cause == Cause.NONE:
+            what, nothing = "log marginal likelihood", np.array(np.nan)
+            error = _error_of(lambda: ensure_finite(what, self._dtype, nothing))
+            assert error is not None, "NaN is not finite"
+            return _of_member(member, error)
         rows = self._points.slice_of(member)
         n = rows.stop - rows.start
         problem = Problem(

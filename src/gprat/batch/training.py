@@ -84,8 +84,8 @@ class BatchTraining(BatchState):
         settings = self._settings(hyperparameters)
         results = self._core.evaluate(settings, gradient=eval_gradient)
         if self._on_failure == "raise":
-            self._raise_first(settings, results.failures)
-        failed = results.failures[:, 0] != 0
+            self._raise_first(settings, results)
+        failed = results.have_failed
         values = np.full(len(self), -np.inf)
         values[settings.members] = np.where(failed, -np.inf, results.values)
         if not eval_gradient:
@@ -207,7 +207,7 @@ class BatchTraining(BatchState):
         settings = hyperparameters.settings(members, theta)
         results = self._core.evaluate(settings, gradient=True)
         prior, by_prior = self._priors.log_densities(theta)
-        loss = np.where(results.failures[:, 0] != 0, np.inf, -results.values - prior)
+        loss = np.where(results.have_failed, np.inf, -results.values - prior)
         return loss, -hyperparameters.theta_gradient(results, settings) - by_prior
 
     def _draw(self, count: int, rng: np.random.Generator) -> Float64Array:

@@ -275,6 +275,8 @@ def _progress(task: Prediction) -> Progress:
     """Return a line that counts rows; it must not come between rows on the same terminal."""
     console = Console(stderr=True)
     is_shown = task.progress and task.out is not None and console.is_terminal
+    # A display that is switched off still ends its line, unless nothing is written at all.
+    console.quiet = not is_shown
     columns = TextColumn("{task.completed:,} rows predicted"), TimeElapsedColumn()
     return Progress(*columns, console=console, transient=True, disable=not is_shown)
 

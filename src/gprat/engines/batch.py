@@ -104,6 +104,12 @@ class Likelihoods:
     noise: Float64Array | None
     failures: npt.NDArray[np.int64]
 
+    @property
+    def have_failed(self) -> npt.NDArray[np.bool_]:
+        """Which have no likelihood: also for lack of range, where it is NaN, shape (r,)."""
+        failed: npt.NDArray[np.bool_] = (self.failures[:, 0] != 0) | np.isnan(self.values)
+        return failed
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
@@ -128,6 +134,12 @@ class Predictions:
     clipped: npt.NDArray[np.int64]
     worst: Float64Array
     failures: npt.NDArray[np.int64]
+
+    @property
+    def have_failed(self) -> npt.NDArray[np.bool_]:
+        """Which have no prediction, shape (r,)."""
+        failed: npt.NDArray[np.bool_] = self.failures[:, 0] != 0
+        return failed
 
 
 class Batch:

@@ -187,7 +187,7 @@ def check_integer(value: Any, name: str, *, minimum: int) -> int:
     """
     number: int | None = None
     # True and False count as 1 and 0 elsewhere, but a mask is no list of columns.
-    if not isinstance(value, bool):
+    if not isinstance(value, bool | np.bool_):
         with contextlib.suppress(TypeError):
             number = operator.index(value)
     if number is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -202,8 +203,12 @@ def _parse(column: Series[Any]) -> tuple[Float64Array, np.ndarray[Any, np.dtype[
     if not isinstance(column.dtype, pandas.StringDtype):
         column = column.astype(object)
     parsed = pandas.to_numeric(column, errors="coerce")
-    numbers = parsed.to_numpy(dtype=np.float64, na_value=np.nan)
-    return numbers, np.isnan(numbers) & ~is_missing
+    numbers = np.array(parsed.to_numpy(dtype=np.float64, na_value=np.nan))
+    # pandas says what is a number; before its version 3 it rounds the last digit carelessly.
+    is_number = ~np.isnan(numbers)
+    with contextlib.suppress(TypeError, ValueError):
+        numbers[is_number] = column[is_number].to_numpy(dtype=object).astype(np.float64)
+    return numbers, ~is_number & ~is_missing
 
 
 def _as_numbers(table: Table, column: Series[Any], first: int) -> Float64Array:
