@@ -39,6 +39,9 @@ def faults_memory(rows: int, step: int, seeds: list[int], python_step: int) -> d
     )
     return {
         "seeds": seeds,
+        "rows": rows,
+        "step": step,
+        "python_step": python_step,
         "native": native,
         "python": python,
         "faults": sum(figures["faults"] for figures in native) + python["faults"],

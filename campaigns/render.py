@@ -115,9 +115,10 @@ def sanitizers(figures: Figures) -> str:
 
 def allocations(figures: Figures) -> str:
     """Return how many allocations failed, and what was left behind."""
-    native = figures["native"]
+    native, step = figures["native"], figures.get("step", 1)
+    which = f"one allocation in {step}: " if step > 1 else ""
     return (
-        f"{sum(run['faults'] for run in native):,} failures in C++, "
+        f"{which}{sum(run['faults'] for run in native):,} failures in C++, "
         f"{sum(run['leaked'] for run in native)} leaks; {figures['python']['faults']:,} from Python"
     )
 
