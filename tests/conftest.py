@@ -68,5 +68,7 @@ def kernel(request):
 def clean_runtime(monkeypatch):
     """Keep the environment out of the tests, and each test's changes out of the next one."""
     monkeypatch.delenv("GPRAT_NUM_THREADS", raising=False)
+    # Dask sets it where it starts workers.
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     yield
     runtime.resume()

@@ -82,6 +82,17 @@ def test_too_little_memory_is_refused_with_what_would_fit(client, monkeypatch, g
     assert np.isfinite(likelihood[0] if gradient else likelihood)
 
 
+def test_many_test_points_are_refused_where_few_fit(client, monkeypatch):
+    with_memory(monkeypatch, 60_000)
+    X, y = data(100)
+    gp = GP(X, y, RBF(), noise=0.1, engine=ClusterEngine(client, 16))
+    points = np.vstack([X, X + 0.1, X + 0.2])
+    assert gp.predict_with_full_cov(points[:9])[1].shape == (9, 9)
+    with pytest.raises(InsufficientMemoryError, match="fit: fewer test points at a time; "):
+        gp.predict_with_full_cov(points)
+    assert np.isfinite(gp.predict_with_uncertainty(points)[1]).all()
+
+
 def test_disk_lets_more_through_but_not_blocks_that_are_too_large(client, monkeypatch):
     with_memory(monkeypatch, 60_000, disk=10**9)
     X, y = data(300)

@@ -7,6 +7,7 @@ worker is lost.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any, TypeAlias
 
@@ -22,6 +23,7 @@ __all__ = [
     "Finish",
     "Product",
     "add_and_finish",
+    "by_panel",
     "compute",
     "dense",
     "factorise",
@@ -152,25 +154,27 @@ def products_of(
 def add_and_finish(
     model: Model,
     start: Any,
-    terms: list[list[tuple[int, FloatArray]]],
+    terms: Sequence[Sequence[tuple[int, FloatArray]]],
     shape: tuple[int, int],
     finish: Finish,
     tiles: FloatArray,
 ) -> FloatArray:
     """Return L⁻¹(B − Σ terms), or LB + Σ terms, or the same with Lᵀ; terms panel by panel."""
-    in_order = [
-        term
-        for _, term in sorted((pair for part in terms for pair in part), key=lambda pair: pair[0])
-    ]
     total = compute(model, start, [], shape)
     if not finish.is_product:
-        for term in in_order:
+        for term in by_panel(terms):
             total -= term
     total = compute(model, total, [], shape, finish, tiles)
     if finish.is_product:
-        for term in in_order:
+        for term in by_panel(terms):
             total += term
     return np.asfortranarray(total)
+
+
+def by_panel(terms: Sequence[Sequence[tuple[int, FloatArray]]]) -> list[FloatArray]:
+    """Return blocks, of which several tasks have given some each, in the order of their panels."""
+    pairs = [pair for part in terms for pair in part]
+    return [term for _, term in sorted(pairs, key=lambda pair: pair[0])]
 
 
 def itself(block: FloatArray) -> FloatArray:

@@ -103,7 +103,9 @@ class ClusterEngine:
     def _size_of_blocks(self, n: int, grid: Grid) -> int:
         return self._block_size or auto_block_size(n, grid, largest_block(self._memory, _DOUBLE))
 
-    def ensure_memory_for(self, problem: Problem, *, gradient: bool = False) -> None:
+    def ensure_memory_for(
+        self, problem: Problem, *, gradient: bool = False, columns: int = 0
+    ) -> None:
         """Raise `InsufficientMemoryError` if the workers have no room, in memory or on disk."""
         grid, workers = self._grid(), self._memory
         if workers is None:
@@ -113,7 +115,7 @@ class ClusterEngine:
         def need_of(rows: int, count: int) -> Need:
             some = grid if count == len(grid.workers) else Grid.of([str(i) for i in range(count)])
             cuts = self._cuts(rows, some)
-            return Need.of(cuts, some, itemsize, threads, gradient=gradient)
+            return Need.of(cuts, some, itemsize, threads, gradient=gradient, columns=columns)
 
         n = problem.X.shape[0]
         need = need_of(n, len(grid.workers))
@@ -122,7 +124,7 @@ class ClusterEngine:
         # Only now, since it takes a message to every worker.
         workers = find_memory(self._client, with_disk=True) or workers
         if not all(worker.holds(need) for worker in workers):
-            raise refusal(n, need, workers, need_of)
+            raise refusal(n, need, workers, need_of, columns > 0)
 
     def ensure_memory(self, problem: Problem, objective: Objective) -> None:
         """Raise `InsufficientMemoryError` if `differentiate` would."""

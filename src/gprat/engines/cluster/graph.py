@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,8 @@ class BlockGraph:
 
     def __enter__(self) -> BlockGraph:
         if self._recording is not None:
-            self._recording.begin()
+            with failures_of_cluster_explained():
+                self._recording.begin()
         return self
 
     def __exit__(
@@ -89,7 +91,9 @@ class BlockGraph:
             for future in list(self._submitted):
                 future.release()
         if self._recording is not None:
-            self._recording.end(has_failed=error is not None)
+            # What went wrong is worth more than what the cluster says of it afterwards.
+            with failures_of_cluster_explained() if error is None else suppress(Exception):
+                self._recording.end()
 
     def add(
         self,

@@ -15,7 +15,7 @@ import numpy as np
 from gprat._validation import FloatArray
 from gprat.engines.base import Adjoint
 from gprat.engines.cluster.adjoint import add_sums
-from gprat.engines.cluster.blocks import Product, compute, nn, nt, symmetric, tn, triangle
+from gprat.engines.cluster.blocks import Product, by_panel, compute, nn, nt, symmetric, tn, triangle
 from gprat.engines.cluster.conditioning import Conditioning
 from gprat.engines.cluster.contraction import Contracted, contract_symmetric
 from gprat.engines.cluster.factor import Blocks
@@ -87,24 +87,26 @@ def differentiate_leave_one_out(graph: BlockGraph, k: int, known: Conditioning) 
 def _add_symmetric_products(
     graph: BlockGraph, known: Conditioning, S: Blocks, columns: Sequence[Future]
 ) -> list[Future]:
-    """Add S times a few columns, computed where the blocks of S are."""
+    """Add S times a few columns, computed where the blocks of S are, each block on its own."""
     factor, model = known.factor, known.factor.model
     count, rank = len(factor.cuts), inverse_end_rank(factor)
     results = []
     for i in range(count):
+        owned: dict[str, list[tuple[int, tuple[int, int]]]] = {}
+        for t in range(count):
+            at = max(i, t), min(i, t)
+            owned.setdefault(graph.grid.owner(*at), []).append((t, at))
         terms = [
             graph.add(
                 "loo_product",
-                (i, t),
+                (i, mine[0][0]),
                 _times,
                 model,
-                S[max(i, t), min(i, t)],
-                columns[t],
-                i < t,
-                at=(max(i, t), min(i, t)),
+                [(t, S[at], columns[t], i < t) for t, at in mine],
+                at=mine[0][1],
                 rank=rank,
             )
-            for t in range(count)
+            for mine in owned.values()
         ]
         results.append(graph.add("loo_sum", (i,), _total, terms, at=(i, i), rank=rank))
     return results
@@ -209,11 +211,18 @@ def _third(values: Sequence[Any]) -> Any:
     return values[2]
 
 
-def _times(model: Model, S: FloatArray, columns: FloatArray, is_transposed: bool) -> FloatArray:
-    product = (tn if is_transposed else nn)(1.0, S, columns)
-    return compute(model, None, [product], (S.shape[1 if is_transposed else 0], columns.shape[1]))
+def _times(
+    model: Model, parts: Sequence[tuple[int, FloatArray, FloatArray, bool]]
+) -> list[tuple[int, FloatArray]]:
+    """Return the products of some blocks, which may be transposed, with the panels they are of."""
+    results = []
+    for panel, S, columns, is_transposed in parts:
+        product = (tn if is_transposed else nn)(1.0, S, columns)
+        shape = S.shape[1 if is_transposed else 0], columns.shape[1]
+        results.append((panel, compute(model, None, [product], shape)))
+    return results
 
 
-def _total(terms: Sequence[FloatArray]) -> FloatArray:
-    total: FloatArray = np.sum(terms, axis=0)
+def _total(terms: Sequence[Sequence[tuple[int, FloatArray]]]) -> FloatArray:
+    total: FloatArray = np.sum(by_panel(terms), axis=0)
     return total

@@ -49,7 +49,14 @@ class Need:
 
     @classmethod
     def of(
-        cls, cuts: Cuts, grid: Grid, itemsize: int, threads: int = 1, *, gradient: bool = False
+        cls,
+        cuts: Cuts,
+        grid: Grid,
+        itemsize: int,
+        threads: int = 1,
+        *,
+        gradient: bool = False,
+        columns: int = 0,
     ) -> Need:
         """Return the need of a factorisation, or of a likelihood with its gradient.
 
@@ -65,14 +72,17 @@ class Need:
             Tasks that a worker is at at a time.
         gradient : bool, default=False
             Whether the gradient is computed too.
+        columns : int, default=0
+            Test points for which L⁻¹k(X, X*) is there as a whole.
         """
         sizes = np.diff(np.array(cuts.bounds, dtype=np.float64))
         numbers = np.tril(np.multiply.outer(sizes, sizes))
         np.fill_diagonal(numbers, 0.5 * sizes**2)
-        rows, columns = (np.arange(len(cuts)) % side for side in (grid.rows, grid.columns))
-        owners = np.add.outer(rows * grid.columns, columns)
+        row_of, column_of = (np.arange(len(cuts)) % side for side in (grid.rows, grid.columns))
+        owners = np.add.outer(row_of * grid.columns, column_of)
         share = float(np.bincount(owners.ravel(), numbers.ravel()).max(initial=0.0))
         stored = (_OF_GRADIENT if gradient else _OF_FACTOR) * share
+        stored += _OF_FACTOR * columns * cuts.n / (grid.rows * grid.columns)
         working = threads * _BLOCKS_OF_TASK * float(sizes.max(initial=0.0)) ** 2
         return cls(int(itemsize * stored), int(itemsize * working))
 
@@ -123,7 +133,11 @@ def largest_block(workers: Sequence[WorkerMemory] | None, itemsize: int) -> int:
 
 
 def refusal(
-    n: int, need: Need, workers: Sequence[WorkerMemory], need_of: Callable[[int, int], Need]
+    n: int,
+    need: Need,
+    workers: Sequence[WorkerMemory],
+    need_of: Callable[[int, int], Need],
+    has_points: bool,
 ) -> InsufficientMemoryError:
     """Return the error for a factorisation that does not fit, which says what would.
 
@@ -137,9 +151,11 @@ def refusal(
         What there is.
     need_of : callable
         ``need_of(n, workers)`` is the need of so many rows on so many workers.
+    has_points : bool
+        Whether test points take part of it.
     """
     least = min(workers, key=lambda worker: worker.memory + worker.disk)
-    remedies = []
+    remedies = ["fewer test points at a time"] if has_points else []
     if need.working > least.memory:
         remedies.append("a smaller block_size")
     enough = _first(lambda count: least.holds(need_of(n, count)), len(workers), _MOST_WORKERS)

@@ -23,7 +23,7 @@ from gprat.engines.cluster.prediction import predict_covariance, predict_mean, p
 from gprat.engines.cluster.prediction_gradient import predict_gradient
 from gprat.engines.cluster.pull_back import nothing_pulled_back, pull_back
 from gprat.engines.cluster.storage import dense_rows, tiles_of_rows
-from gprat.engines.cluster.test_points import Kept, TestBlocks
+from gprat.engines.cluster.whitened import Kept, TestBlocks
 
 __all__ = ["ClusterPosterior"]
 
@@ -118,6 +118,7 @@ class ClusterPosterior(Conditioned):
     def _covariance(
         self, X: FloatArray, basis: FloatArray, kept: Kept | None
     ) -> tuple[FloatArray, FloatArray, Clipping]:
+        self._engine.ensure_memory_for(self._problem, columns=len(X))
         # Blocks, and the matrix that they are put into.
         self._ensure_results("means and covariance", 2 * len(X) ** 2, _FEWER_POINTS)
         cuts = self._engine.cuts(len(X)) if kept is None else kept.cuts
@@ -146,6 +147,8 @@ class ClusterPosterior(Conditioned):
         if not len(X):
             return nothing_pulled_back(self._problem, wanted)
         assert kept is None or isinstance(kept, Kept), "kept by another engine"
+        # Kriging weights, and these times the cotangent.
+        self._engine.ensure_memory_for(self._problem, columns=2 * len(X))
         group = 1 if covariance_cotangent is None else covariance_cotangent.shape[1]
         cuts = self._engine.cuts(len(X), group) if kept is None else kept.cuts
         cotangents = mean_cotangent, covariance_cotangent

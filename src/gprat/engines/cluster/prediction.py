@@ -13,7 +13,7 @@ from gprat.engines.cluster.conditioning import Conditioning, Trend
 from gprat.engines.cluster.graph import BlockGraph
 from gprat.engines.cluster.model import Model, Points
 from gprat.engines.cluster.sums import Last, Sum, accumulate, always
-from gprat.engines.cluster.test_points import Kept, Known, TestBlocks, add_known, add_whitened
+from gprat.engines.cluster.whitened import Kept, Known, TestBlocks, add_known, add_whitened
 
 __all__ = ["predict_covariance", "predict_mean", "predict_variance"]
 

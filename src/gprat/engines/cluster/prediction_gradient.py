@@ -12,7 +12,7 @@ from gprat.engines.cluster.conditioning import Conditioning, Trend
 from gprat.engines.cluster.contraction import Wanted, contract, contract_groups
 from gprat.engines.cluster.graph import BlockGraph
 from gprat.engines.cluster.model import Covariances, Model, Points
-from gprat.engines.cluster.test_points import (
+from gprat.engines.cluster.whitened import (
     Known,
     TestBlocks,
     add_known,

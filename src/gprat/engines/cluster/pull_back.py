@@ -29,7 +29,7 @@ from gprat.engines.cluster.contraction import (
 from gprat.engines.cluster.futures import Future
 from gprat.engines.cluster.graph import BlockGraph
 from gprat.engines.cluster.model import Covariances, Model, Points
-from gprat.engines.cluster.test_points import (
+from gprat.engines.cluster.whitened import (
     Kept,
     Known,
     TestBlocks,

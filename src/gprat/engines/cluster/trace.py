@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import dask
 import numpy as np
 import numpy.typing as npt
 
@@ -23,6 +24,8 @@ __all__ = ["Recording"]
 _Seen = Mapping[str, Any]
 # Actions that are no computation.
 _TRANSFERS = ("transfer", "disk-read")
+# How many tasks the scheduler keeps.
+_LENGTH = "distributed.scheduler.dashboard.tasks.task-stream-length"
 
 
 class Recording:
@@ -61,12 +64,14 @@ class Recording:
         """Remember what a task needs, and its operations."""
         self._needs[key], self._work[key] = needs, work
 
-    def end(self, has_failed: bool) -> None:
+    def end(self) -> None:
         """Add what has been recorded to the trace."""
         self._stream.__exit__(None, None, None)
         seen = [record for record in self._stream.data if record["key"] in self._needs]
         seen.sort(key=lambda record: float(_computed(record)["stop"]))
-        n_lost = 0 if has_failed else max(0, len(self._needs) - len(seen))
+        # Where the scheduler has kept all, what is missing has not been computed yet.
+        is_full = len(self._stream.data) >= dask.config.get(_LENGTH, 100_000)
+        n_lost = len(self._needs) - len(seen) if is_full else 0
         workers, lane_of = _lanes(seen, self._client.nthreads())
         names = tuple(
             f"{worker.split('://')[-1]}/{lane - workers.index(worker)}"
