@@ -13,7 +13,7 @@ from gprat.engines.base import Adjoint, Objective, Posterior, Problem
 from gprat.engines.calls import ensure_fits, is_long
 from gprat.engines.checks import check_factor, check_input_derivatives, damaged_factor
 from gprat.engines.cluster.adjoint import differentiate_likelihood
-from gprat.engines.cluster.client import check_client, check_workers
+from gprat.engines.cluster.client import check_client, check_workers, failures_of_cluster_explained
 from gprat.engines.cluster.conditioned import KnownFactor, failures_explained
 from gprat.engines.cluster.conditioning import add_conditioning, add_factor
 from gprat.engines.cluster.factor import Blocks
@@ -82,8 +82,8 @@ class ClusterEngine:
     def _grid(self) -> Grid:
         """Return the workers that there are, all of which have been looked at once."""
         client = check_client(self._client)
-        workers = frozenset(client.nthreads())
-        with self._lock:
+        with failures_of_cluster_explained(), self._lock:
+            workers = frozenset(client.nthreads())
             if not workers or workers - self._checked:
                 self._checked = workers = frozenset(check_workers(client))
                 self._memory = find_memory(client, with_disk=False)
