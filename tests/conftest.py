@@ -1,5 +1,7 @@
 """What all tests share: seeded random numbers, a table of kernels, and a clean runtime."""
 
+import signal
+
 import numpy as np
 import pytest
 
@@ -21,6 +23,12 @@ from gprat.kernels import (
     SpectralMixture,
     WhiteKernel,
 )
+
+
+def pytest_configure():
+    """Let Ctrl-C interrupt, also where a shell in the background has it ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 # Kernels of two features: each class, isotropic and with a length scale a feature, and nestings.
 # ExpSineSquared alone is indefinite for more than one feature, but not with this long period.
