@@ -44,7 +44,7 @@ def test_blocks_leave_half_of_the_memory():
     cuts = Cuts.even(10 * rows, rows)
     assert 0.45e8 < Need.of(cuts, grid_of(2), 8).working <= 0.5e8
     assert largest_block(None, 8) > 10_000
-    assert auto_block_size(10**6, grid_of(2), rows) <= rows + 8
+    assert auto_block_size(10**6, grid_of(2), most=rows) <= rows + 8
 
 
 def with_memory(monkeypatch, memory, disk=0):
