@@ -27,7 +27,7 @@ from campaigns.record import RESULTS, write_result
 __all__ = ["lower_bounds"]
 
 # What is installed to build gprat, and what to test it, with what that includes.
-GROUPS = ("build", "demo", "jax", "test")
+GROUPS = ("build", "demo", "cluster", "jax", "test")
 
 # Old libraries meet new ones of which nobody says how old they may be, and which deprecate what the
 # old ones do. Tests that turn warnings into errors would tell of that, and of nothing else.

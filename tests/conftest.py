@@ -76,7 +76,8 @@ def kernel(request):
 def clean_runtime(monkeypatch):
     """Keep the environment out of the tests, and each test's changes out of the next one."""
     monkeypatch.delenv("GPRAT_NUM_THREADS", raising=False)
-    # Dask sets it where it starts workers.
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    # Dask sets them where it starts workers.
+    for library in ("OMP", "MKL", "OPENBLAS"):
+        monkeypatch.delenv(f"{library}_NUM_THREADS", raising=False)
     yield
     runtime.resume()

@@ -34,6 +34,9 @@ def project(*dependencies, build=("tool>=1",)):
         },
         "dependency-groups": {
             "build": ["tool>=1"],
+            "demo": [],
+            "cluster": [],
+            "jax": [],
             "test": [{"include-group": "build"}, "tester>=5,!=5.1"],
         },
     }

@@ -36,7 +36,6 @@ def test_the_demo_agrees_with_processors(tmp_path):
 
 
 def test_a_job_of_slurm_is_one_worker_a_node():
-    pytest.importorskip("dask_jobqueue")
     script = run("slurm.py", "data.npz", "--cores", 24, "--interface", "lo", "--dry-run")
     assert "#SBATCH --cpus-per-task=24" in script
     assert "--nthreads 24" in script
@@ -47,7 +46,6 @@ def test_a_job_of_slurm_is_one_worker_a_node():
 @pytest.fixture(scope="module")
 def tls():
     """The example as a module."""
-    pytest.importorskip("cryptography")
     specification = importlib.util.spec_from_file_location("tls_example", FOLDER / "tls.py")
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
