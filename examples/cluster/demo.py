@@ -127,6 +127,13 @@ def train(gp: gprat.GP, max_iter: int, subset: int) -> list[float]:
     return likelihoods
 
 
+def untouched(gp: gprat.GP, **engine: Any) -> gprat.GP:
+    """Return a model with the same hyperparameters that has computed nothing yet."""
+    model = gprat.GP(gp.X, gp.y, gp.kernel, gp.noise_variance, **engine)
+    model.theta = gp.theta
+    return model
+
+
 def ask(gp: gprat.GP, data: Data) -> Answers:
     """Ask for all that a model of these data knows."""
     seconds: dict[str, float] = {}
@@ -188,12 +195,10 @@ def main() -> int:
             data.X, data.y, kernel, 0.01, noise_bounds=NOISE_BOUNDS, engine="cluster", client=client
         )
         train(gp, arguments.max_iter, subset=max(200, len(data.X) // 12))
-        ours = ask(gp, data)
+        ours = ask(untouched(gp, engine="cluster", client=client), data)
         workers = len(client.nthreads())
     console.print("The same hyperparameters on the processors of this machine:")
-    local = gprat.GP(data.X, data.y, gp.kernel, gp.noise_variance)
-    local.theta = gp.theta
-    theirs = ask(local, data)
+    theirs = ask(untouched(gp), data)
     print_tables(data, ours, theirs, workers)
     path = arguments.output / "cluster.png"
     band = NORMAL_95 * np.sqrt(ours.variance)
