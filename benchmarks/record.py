@@ -60,21 +60,25 @@ class Record:
             )
         return cls(**content)
 
+    def check_update(self, peers: list[str], threads: int) -> None:
+        """Refuse a run that could not stand in one table with this one, before it is made."""
+        missing = sorted(set(peers) - set(self.settings["peers"]))
+        if missing or threads != self.settings["threads"]:
+            raise ValueError(
+                f"the record has peers {self.settings['peers']} and threads "
+                f"{self.settings['threads']}, and the new run {peers} and {threads}: run the "
+                "study whole."
+            )
+
     def updated(self, newer: Record) -> Record:
         """Return this record with the sizes that a newer run measured in place of its own."""
-        for name in ("peers", "threads"):
-            if self.settings[name] != newer.settings[name]:
-                raise ValueError(
-                    f"the record has {name} {self.settings[name]}, and the new run "
-                    f"{newer.settings[name]}: they cannot stand in one table."
-                )
-        again = newer.settings["sizes"]
+        again, peers = newer.settings["sizes"], newer.settings["peers"]
         run = {"sizes": again, "date": newer.date, "commit": newer.source["commit"]}
-        rows = [row for row in self.rows if row["n"] not in again] + newer.rows
+        kept = [row for row in self.rows if row["n"] not in again and row["peer"] in peers]
         return replace(
             self,
-            settings=self.settings | {"sizes": sorted({*self.settings["sizes"], *again})},
-            rows=sorted(rows, key=lambda row: row["n"]),
+            settings=newer.settings | {"sizes": sorted({*self.settings["sizes"], *again})},
+            rows=sorted(kept + newer.rows, key=lambda row: row["n"]),
             extra=self.extra | newer.extra | {"later": [*self.extra.get("later", []), run]},
         )
 

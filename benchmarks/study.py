@@ -98,6 +98,8 @@ def run_study(
     """Measure, and write NAME.json and NAME.png; an update replaces sizes in what is there."""
     path = results / f"{study.NAME}.json"
     earlier = Record.read(path) if update else None
+    if earlier is not None:
+        earlier.check_update(list(options.peers), options.threads)
     start = time.perf_counter()
     outcome = study.measure(options)
     record = Record(

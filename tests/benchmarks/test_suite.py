@@ -70,7 +70,7 @@ def test_an_update_replaces_the_sizes_that_were_measured_anew(results, tmp_path)
     assert len(record.rows) == len(earlier.rows)
     assert record.select(n=again) != earlier.select(n=again)
     assert f"Later, {record.extra['later'][0]['date']}" in page.provenance(record)
-    with pytest.raises(ValueError, match="threads 2, and the new run 1"):
+    with pytest.raises(ValueError, match="threads 2, and the new run"):
         run_study(headline, replace(run, threads=1), tmp_path, tmp_path, update=True)
 
 
