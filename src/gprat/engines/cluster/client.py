@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from traceback import clear_frames
+from typing import TYPE_CHECKING, Any, cast
 
 from gprat.exceptions import ClusterError, InvalidInputError, UnsupportedTypeError
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["check_client", "check_workers", "failures_of_cluster_explained"]
+__all__ = [
+    "check_client",
+    "check_workers",
+    "failures_of_cluster_explained",
+    "release_in_order",
+]
 
 _MANY = 3
 
@@ -105,12 +111,36 @@ def failures_of_cluster_explained() -> Iterator[None]:
             f"the cluster lost every worker that tried to compute a block: {error}. Workers that "
             "run out of memory are killed: use more workers, or a smaller block_size."
         ) from error
-    except (CancelledError, OSError) as error:
+    except CancelledError as error:
+        # Dask's frames hold the error that holds them, and with ours a factor on the cluster.
+        clear_frames(error.__traceback__)
         raise ClusterError(
-            "the cluster no longer answers, or has cancelled the computation: "
-            f"{type(error).__name__}: {error}. The model itself is unchanged: give it a client "
-            "that is connected, and call again."
+            "the computation was cancelled, as when a cluster is restarted or its scheduler is "
+            f"lost: {error} The model itself is unchanged: call again, with a client that is "
+            "connected."
         ) from error
+    except OSError as error:
+        raise ClusterError(
+            f"the cluster no longer answers: {type(error).__name__}: {error}. The model itself is "
+            "unchanged: give it a client that is connected, and call again."
+        ) from error
+
+
+def release_in_order(client: Client, keys: Sequence[Hashable]) -> None:
+    """Tell the scheduler that results are not wanted, behind all that the client told it before.
+
+    Releasing futures does so too, but not after a restart of the cluster: they have been cancelled
+    then, though graphs may be on their way that the scheduler has not seen and will compute.
+    """
+    message = {"op": "client-releases-keys", "keys": list(keys), "client": client.id}
+
+    def send() -> None:
+        # Where the connection is lost, the scheduler releases all that this client wanted.
+        with suppress(Exception):
+            cast(Any, client.scheduler_comm).send(message)
+
+    if client.status == "running":
+        cast(Any, client.loop).add_callback(send)
 
 
 def _version_finder() -> Callable[[], str | None]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import dask
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 
-from gprat.engines.cluster.client import failures_of_cluster_explained
+from gprat.engines.cluster.client import failures_of_cluster_explained, release_in_order
 from gprat.engines.cluster.failures import BlockFailedError, failure_among
 from gprat.engines.cluster.futures import Future, Key, Submitted
 from gprat.engines.cluster.layout import Grid
@@ -71,6 +71,7 @@ class BlockGraph:
         self._kept: list[weakref.ref[Future]] = []
         self._bytes = 0
         self._submitted: weakref.WeakSet[Submitted] = weakref.WeakSet()
+        self._wanted: list[Key] = []
         self._progress = Progress(title) if is_long else None
         self._recording = Recording.wanted(client)
 
@@ -90,6 +91,7 @@ class BlockGraph:
             # Not Client.cancel: it breaks the connection where one of them has been released.
             for future in list(self._submitted):
                 future.release()
+            release_in_order(self._client, self._wanted)
         if self._recording is not None:
             # What went wrong is worth more than what the cluster says of it afterwards.
             with failures_of_cluster_explained() if error is None else suppress(Exception):
@@ -164,6 +166,7 @@ class BlockGraph:
         counted = self._progress.keys_among(self._tasks) if self._progress is not None else []
         wanted = list({*(future.key for future in kept), *counted})
         if wanted:
+            self._wanted += wanted
             made = dict(zip(wanted, self._start(wanted), strict=True))
             self._submitted.update(made.values())
             for future in kept:
