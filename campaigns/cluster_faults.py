@@ -13,11 +13,13 @@ import argparse
 import copy
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -70,7 +72,7 @@ class Campaign:
         if not is_right:
             self.failures.append(what)
 
-    def attempt(self, what: str, trial: Callable[[], None]) -> None:
+    def attempt(self, what: str, trial: Callable[[], None], scene: Scene | None = None) -> None:
         """Do a trial; an exception is a failure, and so is one that doesn't end."""
         try:
             with at_most(_LONGEST):
@@ -78,6 +80,8 @@ class Campaign:
         except (Exception, HangError) as error:
             self.failures.append(f"{what}: {type(error).__name__}: {error}")
             traceback.print_exc()
+            if scene is not None:
+                print(scene.tasks_by_state(), file=sys.stderr)
 
     def moment(self, scene: Scene, name: str) -> float:
         """Draw a moment of a call."""
@@ -168,6 +172,7 @@ class Campaign:
         else:
             self.compare(scene, name, answer, f"restarted in a {name}")
         scene.wait_for_workers(WORKERS)
+        self.check(scene.is_idle_within(_IDLE), f"restarted in a {name}: workers go on")
         try:
             self.undisturbed(scene, name, gp, f"a restart in a {name}")
         except ClusterError:
@@ -193,7 +198,9 @@ class Campaign:
         ]
         for kind, name in track(order, description="workers", console=Console(stderr=True)):
             trial = kinds[kind]
-            self.attempt(f"{kind}, {name}", lambda trial=trial, name=name: trial(scene, name))
+            self.attempt(
+                f"{kind}, {name}", lambda trial=trial, name=name: trial(scene, name), scene
+            )
 
 
 def lose_schedulers(campaign: Campaign, expected: Scene, count: int) -> None:

@@ -115,14 +115,19 @@ class Scene:
         """Return the process number of each worker."""
         return list(self.client.run(os.getpid).values())
 
+    def tasks_by_state(self) -> dict[str, int]:
+        """Return how many tasks the scheduler has in each state."""
+
+        def count(dask_scheduler: Any) -> dict[str, int]:
+            states = [task.state for task in dask_scheduler.tasks.values()]
+            return {state: states.count(state) for state in set(states)}
+
+        return dict(self.client.run_on_scheduler(count))
+
     def tasks_in_work(self) -> int:
         """Return how many tasks workers have, or wait for one."""
-
-        def count(dask_scheduler: Any) -> int:
-            busy = ("processing", "queued", "no-worker", "waiting")
-            return sum(task.state in busy for task in dask_scheduler.tasks.values())
-
-        return int(self.client.run_on_scheduler(count))
+        busy = ("processing", "queued", "no-worker", "waiting")
+        return sum(count for state, count in self.tasks_by_state().items() if state in busy)
 
     def is_idle_within(self, seconds: float) -> bool:
         """Return whether workers have nothing to do any more, soon."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
-from traceback import clear_frames
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, cast
 
 from gprat.exceptions import ClusterError, InvalidInputError, UnsupportedTypeError
@@ -110,20 +110,23 @@ def failures_of_cluster_explained() -> Iterator[None]:
         raise ClusterError(
             f"the cluster lost every worker that tried to compute a block: {error}. Workers that "
             "run out of memory are killed: use more workers, or a smaller block_size."
-        ) from error
+        ) from _without_frames(error)
     except CancelledError as error:
-        # Dask's frames hold the error that holds them, and with ours a factor on the cluster.
-        clear_frames(error.__traceback__)
         raise ClusterError(
             "the computation was cancelled, as when a cluster is restarted or its scheduler is "
-            f"lost: {error} The model itself is unchanged: call again, with a client that is "
-            "connected."
-        ) from error
+            f"lost. The model itself is unchanged: call again, with a client that is connected. "
+            f"({shorten(str(error), 160)})"
+        ) from _without_frames(error)
     except OSError as error:
         raise ClusterError(
             f"the cluster no longer answers: {type(error).__name__}: {error}. The model itself is "
             "unchanged: give it a client that is connected, and call again."
-        ) from error
+        ) from _without_frames(error)
+
+
+def _without_frames(error: BaseException) -> BaseException:
+    """Return the error without its frames, some of which hold it, and with it a factor."""
+    return error.with_traceback(None)
 
 
 def release_in_order(client: Client, keys: Sequence[Hashable]) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import dask
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
+from distributed import wait
 
 from gprat.engines.cluster.client import failures_of_cluster_explained, release_in_order
 from gprat.engines.cluster.failures import BlockFailedError, failure_among
@@ -206,7 +207,10 @@ class BlockGraph:
         with failures_of_cluster_explained():
             if self._progress is not None:
                 self._progress.wait()
-            values: list[Any] = self._client.gather([future.submitted for future in futures])
+            submitted = [future.submitted for future in futures]
+            # Dask reports an interruption of `gather` once for each future that it waits for.
+            wait(submitted)
+            values: list[Any] = self._client.gather(submitted)
         if (failure := failure_among(values)) is not None:
             raise BlockFailedError(failure)
         return values
