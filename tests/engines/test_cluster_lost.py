@@ -1,6 +1,10 @@
 """What is lost: a connection, a factor, tasks that nobody can ask for any more."""
 
 import gc
+import os
+import signal
+import sys
+import threading
 import time
 
 import numpy as np
@@ -61,6 +65,24 @@ def test_tasks_that_come_after_a_restart_are_withdrawn(cluster):
         # Behind the tasks, and what the client said of them, there is another.
         assert client.submit(abs, -1, priority=1).result() == 1
         assert not left_of(client, before, 10.0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for this process alone")
+def test_dask_does_not_report_an_interruption(cluster, caplog):
+    def interrupted(client):
+        timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+        with BlockGraph(client, Grid.of(list(client.nthreads())), "test") as graph:
+            naps = [graph.add("nap", (i,), time.sleep, 0.5, at=(0, 0), rank=i) for i in range(20)]
+            timer.start()
+            graph.results(naps)
+
+    with Client(cluster) as client:
+        with pytest.raises(KeyboardInterrupt):
+            interrupted(client)
+        # This comes behind all that the client's thread had to do for the others.
+        assert client.submit(abs, -1).result() == 1
+        gc.collect()
+    assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
 def test_a_factor_that_was_lost_is_an_error_and_its_successor_no_garbage():
