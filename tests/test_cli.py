@@ -352,6 +352,20 @@ def test_plan(folder):
     assert "at most" in fail("plan", "--n", "1000000000000")
 
 
+def test_plan_of_a_cluster(folder):
+    arguments = ["plan", "--n", "4000", "--workers", "4", "--threads", "2", "--block-size", "504"]
+    network = ["--bandwidth", "12.5", "--latency", "0.1", "--memory", "1GiB"]
+    result = json.loads(run(*arguments, *network, "--json").stdout)
+    given = {"workers": 4, "threads": 2, "block_size": 504, "memory": 1 << 30}
+    expected = gprat.planning.plan(4000, bandwidth=12.5e9, latency=1e-4, **given)
+    assert result == expected.as_dict()
+    assert "on 4 workers of 2 threads" in run(*arguments).stdout
+    assert "What would fit" in fail(*arguments, "--memory", "210MiB")
+    spilling = run(*arguments, "--memory", "400MiB", "--disk-bandwidth", "1").stdout
+    assert "are written" in spilling
+    assert "workers=8" in fail("plan", "--n", "100", "--bandwidth", "1")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

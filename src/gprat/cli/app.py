@@ -44,6 +44,7 @@ _PREDICT_EXAMPLES = _examples(
 _PLAN_EXAMPLES = _examples(
     "gprat plan --n 20000 --d 8",
     "gprat plan --n 50000 --d 8 --m 10000 --what variance --dtype float32 --memory 64GiB",
+    "gprat plan --n 100000 --d 8 --workers 16 --threads 32 --bandwidth 12.5 --memory 64GiB",
 )
 _INFO_EXAMPLES = _examples(
     "gprat info model.gprat",
@@ -304,11 +305,33 @@ def plan(
     ] = None,
     memory: Annotated[
         str | None,
-        typer.Option(help="Memory that may be taken, such as 64GiB; all that is free now."),
+        typer.Option(
+            help="Memory that may be taken, by each worker, such as 64GiB; all that is free now."
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Workers of a cluster; this machine unless given.")
+    ] = None,
+    bandwidth: Annotated[
+        float | None,
+        typer.Option(help="GB a second that a worker's link carries; 1.25, 10 Gbit/s."),
+    ] = None,
+    latency: Annotated[
+        float | None, typer.Option(help="Milliseconds of a message between workers; 1.")
+    ] = None,
+    disk_bandwidth: Annotated[
+        float | None,
+        typer.Option(help="GB a second of a worker's disk, if it may write there what is too much"),
+    ] = None,
+    block_size: Annotated[
+        int | None, typer.Option(min=1, help="Rows of the blocks of a cluster; chosen by n.")
     ] = None,
     json: _Json = False,
 ) -> None:
-    """Say what an operation costs before it starts: memory, work, and the largest n."""
+    """Say what an operation costs before it starts: memory, work, and the largest n.
+
+    With --workers, on a cluster: also what travels, and the time.
+    """
     limit = None if memory is None else _bytes(memory)
     with failures():
         from gprat import planning
@@ -325,6 +348,7 @@ def plan(
             dtype=dtype.value,
             tile_size="auto" if tile_size is None else tile_size,
             memory=limit,
+            **_cluster(workers, bandwidth, latency, disk_bandwidth, block_size),
         )
         if json:
             showing.as_json(planned.as_dict())
@@ -371,6 +395,24 @@ def _names(text: str | None) -> list[str] | None:
             f"must be names with commas between them, got {text!r}.", param_hint="--features"
         )
     return names
+
+
+def _cluster(
+    workers: int | None,
+    bandwidth: float | None,
+    latency: float | None,
+    disk_bandwidth: float | None,
+    block_size: int | None,
+) -> dict[str, Any]:
+    """Return the options of a cluster as `gprat.plan` takes them: bytes and seconds."""
+    given = {
+        "workers": workers,
+        "bandwidth": None if bandwidth is None else 1e9 * bandwidth,
+        "latency": None if latency is None else 1e-3 * latency,
+        "disk_bandwidth": None if disk_bandwidth is None else 1e9 * disk_bandwidth,
+        "block_size": block_size,
+    }
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _bytes(text: str) -> int:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import typer
 
+from gprat.exceptions import InsufficientMemoryError
+
 __all__ = ["failures"]
 
 _FAILED, _INTERRUPTED = 1, 130
@@ -25,6 +27,10 @@ def failures() -> Iterator[None]:
     except BrokenPipeError:
         # Who reads, such as head, has seen enough; Python would complain when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(_FAILED) from None
+    except InsufficientMemoryError as error:
+        # It says what would fit.
+        _say(str(error))
         raise typer.Exit(_FAILED) from None
     except MemoryError:
         _say("the memory does not suffice. See gprat plan, or use --max-rows or --dtype float32.")
