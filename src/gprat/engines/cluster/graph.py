@@ -71,7 +71,8 @@ class BlockGraph:
         # Those that nobody keeps until the graph is submitted are intermediate results.
         self._kept: list[weakref.ref[Future]] = []
         self._bytes = 0
-        self._submitted: weakref.WeakSet[Submitted] = weakref.WeakSet()
+        # No WeakSet: Ctrl-C is lost where it comes in the midst of what a set does when one dies.
+        self._submitted: list[weakref.ref[Submitted]] = []
         self._wanted: list[Key] = []
         self._progress = Progress(title) if is_long else None
         self._recording = Recording.wanted(client)
@@ -90,8 +91,9 @@ class BlockGraph:
     ) -> None:
         if error is not None and not isinstance(error, BlockFailedError):
             # Not Client.cancel: it breaks the connection where one of them has been released.
-            for future in list(self._submitted):
-                future.release()
+            for entry in self._submitted:
+                if (future := entry()) is not None:
+                    future.release()
             release_in_order(self._client, self._wanted)
         if self._recording is not None:
             # What went wrong is worth more than what the cluster says of it afterwards.
@@ -169,7 +171,7 @@ class BlockGraph:
         if wanted:
             self._wanted += wanted
             made = dict(zip(wanted, self._start(wanted), strict=True))
-            self._submitted.update(made.values())
+            self._submitted += map(weakref.ref, made.values())
             for future in kept:
                 future.submitted = made[future.key]
             if self._progress is not None:
