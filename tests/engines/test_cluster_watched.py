@@ -123,6 +123,7 @@ def test_trace_can_be_summed_up_saved_and_drawn(traced, tmp_path):
     _, lower = traced.plot()
     labels = {text.get_text() for text in lower.get_legend().get_texts()}
     assert labels >= {"transfers", "critical path", "inverse", "gradient"}
+    assert [text.get_text() for text in lower.get_yticklabels()] == list(traced.lanes)
 
 
 def test_traces_of_both_engines_join(gp):

@@ -115,7 +115,8 @@ def plot_trace(trace: trace, axes: Sequence[Axes] | None = None) -> tuple[Axes, 
     _draw_transfers(lower, trace.transfers, origin, scale)
     _add_legend(lower)
     lower.set(xlabel=f"time ({unit})", ylabel="thread", ylim=(threads - 0.5, -0.5))
-    lower.set_yticks(np.unique(np.linspace(0, threads - 1, min(threads, 16)).astype(int)))
+    shown = np.unique(np.linspace(0, threads - 1, min(threads, 16)).astype(int))
+    lower.set_yticks(shown, [trace.lanes[lane].removeprefix("worker ") for lane in shown])
     for axis in (upper, lower):
         axis.set_xlim(0.0, float(ends.max()) or 1.0)
         tidy(axis)
