@@ -102,6 +102,13 @@ def test_draws_on_given_axes():
         record().plot(axes=axes[0])
 
 
+def trace_of(tasks, n_threads):
+    """What is drawn of a trace."""
+    lanes = tuple(f"worker {thread}" for thread in range(n_threads))
+    transfers = np.empty(0, dtype=TRANSFER)
+    return types.SimpleNamespace(tasks=tasks, n_threads=n_threads, lanes=lanes, transfers=transfers)
+
+
 def test_many_tasks_on_many_threads_are_few_artists():
     rng = np.random.default_rng(0)
     tasks = np.zeros(60_000, dtype=record().tasks.dtype)
@@ -111,9 +118,7 @@ def test_many_tasks_on_many_threads_are_few_artists():
     tasks["end"] = tasks["start"] + rng.uniform(0.5, 1.0, tasks.size)
     tasks["released_by"] = -1
     tasks.sort(order="end")
-    upper, lower = plot_trace(
-        types.SimpleNamespace(tasks=tasks, n_threads=128, transfers=np.empty(0, dtype=TRANSFER))
-    )
+    upper, lower = plot_trace(trace_of(tasks, 128))
     assert len(lower.collections) == 4
     assert sum(len(bars.get_paths()) for bars in lower.collections) == tasks.size
     assert len(lower.get_yticks()) <= 16
@@ -124,9 +129,7 @@ def test_many_tasks_on_many_threads_are_few_artists():
 def test_a_task_without_duration_is_drawn():
     tasks = np.zeros(1, dtype=record().tasks.dtype)
     tasks["released_by"] = -1
-    upper, lower = plot_trace(
-        types.SimpleNamespace(tasks=tasks, n_threads=1, transfers=np.empty(0, dtype=TRANSFER))
-    )
+    upper, lower = plot_trace(trace_of(tasks, 1))
     upper.figure.canvas.draw()
     assert lower.get_xlim() == (0.0, 1.0)
 
