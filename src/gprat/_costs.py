@@ -10,8 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any
 
-__all__ = ["PLANNED", "Operation", "Work", "triangle_numbers"]
+from gprat import _validation as validation
+from gprat.exceptions import InvalidInputError
+
+__all__ = ["PLANNED", "Operation", "Work", "check_operation", "triangle_numbers"]
 
 # As in the core: tile_layout.hpp, predict.cpp, gemm.cpp, task_graph.cpp, predict_gradient.cpp,
 # products.cpp, update.cpp.
@@ -78,6 +82,23 @@ class Operation(Enum):
 PLANNED = (Operation.FIT, Operation.PREDICT, Operation.VARIANCE, Operation.COVARIANCE)
 _PULLS = (Operation.PULL_BACK, Operation.PULL_BACK_IN_BLOCKS, Operation.PULL_BACK_MEAN)
 _FITS = (Operation.FIT, Operation.FIT_WITH_INPUTS, Operation.LEAVE_ONE_OUT_FIT)
+
+
+def check_operation(what: Any) -> Operation:
+    """Return the operation of that name, of those that are planned.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is none.
+    """
+    try:
+        return next(
+            operation for operation in PLANNED if operation.value == validation.as_choice(what)
+        )
+    except StopIteration:
+        names = ", ".join(repr(operation.value) for operation in PLANNED)
+        raise InvalidInputError(f"unknown operation {what!r}: expected one of {names}.") from None
 
 
 @dataclass(frozen=True, slots=True)

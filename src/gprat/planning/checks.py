@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from gprat import _validation as validation
-from gprat._costs import PLANNED, Operation
+from gprat._costs import Operation
 from gprat.exceptions import InvalidInputError
 
 __all__ = [
     "LARGEST_SIZE",
     "check_memory",
-    "check_operation",
     "check_points",
     "check_size",
 ]
@@ -19,17 +18,6 @@ __all__ = [
 # Squared, and times eight bytes, it still is a number of 63 bits.
 LARGEST_SIZE = 10**9
 _SIZE_REMEDY = "Pass a count, such as 10_000."
-
-
-def check_operation(what: Any) -> Operation:
-    """Return the operation of that name."""
-    try:
-        return next(
-            operation for operation in PLANNED if operation.value == validation.as_choice(what)
-        )
-    except StopIteration:
-        names = ", ".join(repr(operation.value) for operation in PLANNED)
-        raise InvalidInputError(f"unknown operation {what!r}: expected one of {names}.") from None
 
 
 def check_size(value: Any, name: str) -> int:

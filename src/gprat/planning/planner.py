@@ -8,13 +8,12 @@ import numpy.typing as npt
 
 from gprat import _validation as validation
 from gprat import runtime
-from gprat._costs import Operation, Work
+from gprat._costs import Operation, Work, check_operation
 from gprat._machine import available_memory
 from gprat.exceptions import InvalidInputError
 from gprat.planning.checks import (
     LARGEST_SIZE,
     check_memory,
-    check_operation,
     check_points,
     check_size,
 )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gprat.exceptions import InvalidInputError
-from gprat.plotting._style import COLOURS, INK, MUTED, given_axes, new_axes, tidy
+from gprat.plotting._busy import Phases, draw_busy
+from gprat.plotting._style import COLOURS, INK, given_axes, new_axes, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_cluster_scaling", "plot_cluster_simulation"]
 
-_INTERVALS = 300
 # What each kind of task serves; the other kinds are solves with vectors, and sums.
 _PHASES = {
     "factorisation": {"cholesky", "panel", "update_cholesky", "update_panel"},
@@ -58,38 +58,18 @@ def plot_cluster_simulation(simulation: ClusterSimulation, axis: Axes | None = N
     >>> gprat.plotting.plot_cluster_simulation(simulation).get_ylabel()
     'threads that are busy'
     """
-    if axis is None:
-        (axis,) = new_axes("plot_cluster_simulation", (1, 1), figsize=(8.0, 3.4))
-    else:
-        (axis,) = given_axes(axis, 1, "for the threads that are busy", (1, 1))
-    # Imported here: simulations import this module to be drawn.
-    from gprat.simulation.simulate import busy_time
-
-    tasks, edges = simulation.tasks, np.linspace(0.0, simulation.makespan, _INTERVALS + 1)
-    phase_of = {name: phase for phase, names in _PHASES.items() for name in names}
-    phases = np.array([phase_of.get(name, _OTHERS) for name in tasks.names])[tasks.kind]
+    # A task of a block takes its worker for a while, but not all of its threads all the time.
     lasted = simulation.end - simulation.start
     threads = np.divide(simulation.work, lasted, out=np.zeros_like(lasted), where=lasted > 0.0)
-    busy = {}
-    for phase in (*_PHASES, _OTHERS):
-        members = phases == phase
-        if members.any():
-            start, end = simulation.start[members], simulation.end[members]
-            busy[phase] = busy_time(start, end, edges, threads[members]) / np.diff(edges)
-    axis.stackplot(edges[:-1], list(busy.values()), labels=list(busy), colors=COLOURS, step="post")
     total = simulation.workers * simulation.threads
-    axis.axhline(total, color=MUTED, linestyle="--", linewidth=1.0)
-    axis.set(
-        xlabel="seconds",
-        ylabel="threads that are busy",
-        xlim=(0.0, simulation.makespan),
-        ylim=(0.0, 1.08 * total),
-        title=f"{len(tasks):,} tasks on {simulation.workers} × {simulation.threads} threads: "
-        f"efficiency {simulation.efficiency:.0%}, limit: {simulation.limit}",
+    busy = draw_busy(
+        axis, "plot_cluster_simulation", simulation, Phases(_PHASES, _OTHERS), total, threads
     )
-    axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
-    tidy(axis)
-    return axis
+    busy.set_title(
+        f"{len(simulation.tasks):,} tasks on {simulation.workers} × {simulation.threads} threads: "
+        f"efficiency {simulation.efficiency:.0%}, limit: {simulation.limit}"
+    )
+    return busy
 
 
 def plot_cluster_scaling(

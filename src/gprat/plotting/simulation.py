@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from gprat.plotting._busy import Phases, draw_busy
 from gprat.plotting._style import COLOURS, INK, MUTED, given_axes, new_axes, tidy
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_scaling", "plot_simulation"]
 
-_INTERVALS = 300
 # What each kind of task serves; the other kinds are solves with vectors, and copies.
 _PHASES = {
     "covariances": {"assemble", "cross_covariance"},
@@ -58,31 +58,16 @@ def plot_simulation(simulation: Simulation, axis: Axes | None = None) -> Axes:
     >>> axis.get_ylabel()
     'threads that are busy'
     """
-    if axis is None:
-        (axis,) = new_axes("plot_simulation", (1, 1), figsize=(8.0, 3.4))
-    else:
-        (axis,) = given_axes(axis, 1, "for the threads that are busy", (1, 1))
-    edges = np.linspace(0.0, simulation.makespan, _INTERVALS + 1)
-    phases = _busy_by_phase(simulation, edges)
-    axis.stackplot(
-        edges[:-1],
-        [np.asarray(busy) for busy in phases.values()],
-        labels=list(phases),
-        colors=COLOURS,
-        step="post",
+    tasks = simulation.tasks
+    others = _OTHERS.get(tasks.what, "prediction")
+    busy = draw_busy(
+        axis, "plot_simulation", simulation, Phases(_PHASES, others), simulation.threads
     )
-    axis.axhline(simulation.threads, color=MUTED, linestyle="--", linewidth=1.0)
-    axis.set(
-        xlabel="seconds",
-        ylabel="threads that are busy",
-        xlim=(0.0, simulation.makespan),
-        ylim=(0.0, 1.08 * simulation.threads),
-        title=f"{len(simulation.tasks):,} tasks on {simulation.threads} threads: "
-        f"efficiency {simulation.efficiency:.0%}",
+    busy.set_title(
+        f"{len(tasks):,} tasks on {simulation.threads} threads: "
+        f"efficiency {simulation.efficiency:.0%}"
     )
-    axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
-    tidy(axis)
-    return axis
+    return busy
 
 
 def plot_scaling(scaling: Scaling, axes: Sequence[Axes] | None = None) -> tuple[Axes, Axes]:
@@ -148,23 +133,3 @@ def _draw_curves(
     axis.minorticks_off()
     axis.set_xlabel("threads")
     tidy(axis, grid="both")
-
-
-def _busy_by_phase(
-    simulation: Simulation, edges: npt.NDArray[np.float64]
-) -> dict[str, npt.NDArray[np.float64]]:
-    """Return the mean number of busy threads between each two edges, for each phase there is."""
-    # Imported here: simulations import this module to be drawn.
-    from gprat.simulation.simulate import busy_time
-
-    tasks = simulation.tasks
-    others = _OTHERS.get(tasks.what, "prediction")
-    phase_of = {name: phase for phase, kinds in _PHASES.items() for name in kinds}
-    phases = np.array([phase_of.get(name, others) for name in tasks.names])[tasks.kind]
-    busy = {}
-    for phase in (*_PHASES, others):
-        members = phases == phase
-        if members.any():
-            time = busy_time(simulation.start[members], simulation.end[members], edges)
-            busy[phase] = time / np.diff(edges)
-    return busy

@@ -13,10 +13,9 @@ from rich.console import Group
 from rich.text import Text
 
 from gprat._text import as_plain_text, make_table
-from gprat.exceptions import InvalidInputError, UnsupportedTypeError
 from gprat.simulation.machine import Machine
 from gprat.simulation.simulate import Simulation, simulate
-from gprat.simulation.tasks import OperationName, check_threads
+from gprat.simulation.tasks import OperationName, check_counts, check_threads
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -159,7 +158,7 @@ def scaling(
     >>> bool(curve.efficiency[2] < curve.efficiency[1])
     True
     """
-    counts = _check_counts(threads)
+    counts = check_counts(threads, "threads", check_threads)
 
     def on(count: int) -> Simulation:
         return simulate(
@@ -185,17 +184,3 @@ def scaling(
         critical_path_seconds=tuple(simulation.critical_path_seconds for simulation in simulations),
         serial_seconds=alone.makespan,
     )
-
-
-def _check_counts(threads: Iterable[int]) -> list[int]:
-    if isinstance(threads, str) or not isinstance(threads, Iterable):
-        raise UnsupportedTypeError(
-            f"threads must be several whole numbers, got {threads!r}. Pass them as a list, such as "
-            "threads=[1, 2, 4]."
-        )
-    counts = sorted({check_threads(count) for count in threads})
-    if not counts:
-        raise InvalidInputError(
-            "threads is empty. Pass at least one number, such as threads=[1, 2, 4]."
-        )
-    return counts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -10,13 +11,13 @@ import numpy.typing as npt
 
 from gprat import _core
 from gprat import _validation as validation
-from gprat._costs import PLANNED, Operation, Work
-from gprat.exceptions import InvalidInputError
+from gprat._costs import Operation, Work, check_operation
+from gprat.exceptions import InvalidInputError, UnsupportedTypeError
 
 __all__ = [
     "OperationName",
     "TaskList",
-    "check_operation",
+    "check_counts",
     "check_points",
     "check_size",
     "check_threads",
@@ -214,15 +215,19 @@ def check_threads(threads: Any) -> int:
     return count
 
 
-def check_operation(what: Any) -> Operation:
-    """Return the operation of that name."""
-    try:
-        return next(
-            operation for operation in PLANNED if operation.value == validation.as_choice(what)
+def check_counts(values: Any, name: str, check: Callable[[Any], int]) -> list[int]:
+    """Return several counts, each of which is checked, in ascending order."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise UnsupportedTypeError(
+            f"{name} must be several whole numbers, got {values!r}. Pass them as a list, such as "
+            f"{name}=[1, 2, 4]."
         )
-    except StopIteration:
-        names = ", ".join(repr(operation.value) for operation in PLANNED)
-        raise InvalidInputError(f"unknown operation {what!r}: expected one of {names}.") from None
+    counts = sorted({check(value) for value in values})
+    if not counts:
+        raise InvalidInputError(
+            f"{name} is empty. Pass at least one number, such as {name}=[1, 2, 4]."
+        )
+    return counts
 
 
 def check_points(m: Any, operation: Operation) -> int:

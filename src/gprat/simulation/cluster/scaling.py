@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +13,12 @@ from rich.console import Group
 from rich.text import Text
 
 from gprat._text import as_bytes, as_plain_text, make_table
-from gprat.exceptions import InvalidInputError, UnsupportedTypeError
+from gprat.exceptions import InvalidInputError
 from gprat.simulation.cluster.network import Network
 from gprat.simulation.cluster.result import ClusterSimulation
 from gprat.simulation.cluster.simulate import check_workers, simulate_cluster
 from gprat.simulation.machine import Machine
-from gprat.simulation.tasks import OperationName, check_size
+from gprat.simulation.tasks import OperationName, check_counts, check_size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -191,7 +191,7 @@ def cluster_scaling(
     >>> bool(curve.speedup[1] > 1.0)
     True
     """
-    counts = _check_counts(workers)
+    counts = check_counts(workers, "workers", check_workers)
     if kind not in ("strong", "weak"):
         raise InvalidInputError(f'kind must be "strong" or "weak", got {kind!r}.')
     largest = check_size(n, "n")
@@ -228,17 +228,3 @@ def cluster_scaling(
         peak_bytes=tuple(float(run.peak_bytes.max()) for run in runs),
         limits=tuple(run.limit for run in runs),
     )
-
-
-def _check_counts(workers: Any) -> list[int]:
-    if isinstance(workers, str) or not isinstance(workers, Iterable):
-        raise UnsupportedTypeError(
-            f"workers must be several whole numbers, got {workers!r}. Pass them as a list, such as "
-            "workers=[1, 2, 4]."
-        )
-    counts = sorted({check_workers(count) for count in workers})
-    if not counts:
-        raise InvalidInputError(
-            "workers is empty. Pass at least one number, such as workers=[1, 2, 4]."
-        )
-    return counts

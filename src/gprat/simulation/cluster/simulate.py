@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gprat import _validation as validation
-from gprat._costs import Operation
+from gprat._costs import Operation, check_operation
 from gprat.engines.cluster.layout import Cuts, Grid, auto_block_size, auto_block_tile_size
 from gprat.engines.cluster.recording import BlockTasks, Sizes, record_operation
 from gprat.exceptions import InvalidInputError
@@ -19,7 +19,6 @@ from gprat.simulation.cluster.result import ClusterSimulation
 from gprat.simulation.machine import Machine, ModelMachine
 from gprat.simulation.tasks import (
     OperationName,
-    check_operation,
     check_points,
     check_size,
     check_threads,
