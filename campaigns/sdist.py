@@ -81,7 +81,7 @@ def main() -> None:
     """Build, compare, install and test; exit 1 where something is wrong."""
     parser = argparse.ArgumentParser(prog="python -m campaigns.sdist", description=__doc__)
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the figures")
-    tests = ["tests/test_gp.py", "tests/test_persistence.py", "tests/test_cli.py"]
+    tests = ["tests/test_gp.py", "tests/persistence", "tests/test_cli.py"]
     parser.add_argument("pytest", nargs="*", default=tests, help="arguments of pytest")
     arguments = parser.parse_args()
     start = time.monotonic()
