@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from distributed import Future as DaskFuture
+if TYPE_CHECKING:
+    from distributed import Future as DaskFuture
 
 __all__ = ["Future", "Key", "Submitted"]
 
-Submitted: TypeAlias = DaskFuture[Any]
+Submitted: TypeAlias = "DaskFuture[Any]"
 # The name of a task and which of that name it is.
 Key: TypeAlias = tuple[Hashable, ...]
 

@@ -9,10 +9,6 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import dask
-from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
-from distributed import wait
-
 from gprat.engines.cluster.client import failures_of_cluster_explained, release_in_order
 from gprat.engines.cluster.failures import BlockFailedError, failure_among
 from gprat.engines.cluster.futures import Future, Key, Submitted
@@ -180,6 +176,9 @@ class BlockGraph:
         self._owners, self._priorities = _ByKey(), _ByKey()
 
     def _start(self, wanted: list[Key]) -> list[Submitted]:
+        import dask
+        from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
+
         name = f"blocks-{uuid.uuid4().hex}"
         annotations = {
             "workers": self._owners,
@@ -205,6 +204,8 @@ class BlockGraph:
         ClusterError
             If the cluster does not deliver them.
         """
+        from distributed import wait
+
         self.submit()
         with failures_of_cluster_explained():
             if self._progress is not None:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import dask
 import numpy as np
 import numpy.typing as npt
 
@@ -66,6 +65,8 @@ class Recording:
 
     def end(self) -> None:
         """Add what has been recorded to the trace."""
+        import dask
+
         self._stream.__exit__(None, None, None)
         seen = [record for record in self._stream.data if record["key"] in self._needs]
         seen.sort(key=lambda record: float(_computed(record)["stop"]))
