@@ -67,6 +67,28 @@ def test_tasks_that_come_after_a_restart_are_withdrawn(cluster):
         assert not left_of(client, before, 10.0)
 
 
+def test_tasks_that_come_in_the_midst_of_a_restart_are_computed_or_cancelled(cluster):
+    is_at_it = threading.Event()
+
+    class Slow(dict):
+        def clear(self):
+            is_at_it.set()
+            time.sleep(0.5)
+            super().clear()
+
+    with Client(cluster) as client:
+        grid = Grid.of(list(client.nthreads()))
+        client.futures = Slow(client.futures)
+        client.loop.add_callback(client._handle_restart)
+        assert is_at_it.wait(10.0)
+        with BlockGraph(client, grid, "test") as graph:
+            made = graph.add("one", (0,), abs, -1, at=(0, 0), rank=0)
+            graph.submit()
+            # Both of it is over when another call of that thread is.
+            client.run_on_scheduler(lambda: None)
+            assert made.key in client.futures or made.submitted.cancelled()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for this process alone")
 def test_dask_does_not_report_an_interruption(cluster, caplog):
     def interrupted(client):

@@ -186,13 +186,19 @@ class BlockGraph:
             "allow_other_workers": True,
         }
         layer = MaterializedLayer(self._tasks, annotations=annotations)
+        graph = HighLevelGraph({name: layer}, {name: set()})
+
+        async def start() -> list[Submitted]:
+            futures: list[Submitted] = self._client.get(graph, wanted, sync=False)
+            return futures
+
         # The data go with the tasks that return them, once.
         quiet = {_WARNING: 2 * self._bytes} if self._bytes > 2 * _BYTES_AT_A_TIME else {}
         with dask.config.set(quiet), failures_of_cluster_explained():
-            futures: list[Submitted] = self._client.get(
-                HighLevelGraph({name: layer}, {name: set()}), wanted, sync=False
-            )
-        return futures
+            # In the thread that hears of a restart: futures that are made while it is at that are
+            # neither cancelled nor ever done.
+            started: list[Submitted] = self._client.sync(start)
+        return started
 
     def results(self, futures: Sequence[Future]) -> list[Any]:
         """Wait for results, which may be interrupted.
