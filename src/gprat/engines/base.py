@@ -26,6 +26,7 @@ from gprat.noise import IntArray
 __all__ = [
     "Adjoint",
     "Clipping",
+    "Cluster",
     "Derivatives",
     "Engine",
     "Objective",
@@ -295,12 +296,35 @@ class Posterior(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Several machines that an engine computes on, as far as plans ask.
+
+    Parameters
+    ----------
+    workers, threads : int
+        Workers, and the threads that each has at least.
+    memory : int or None
+        Bytes that each may take at least; None if one has no limit.
+    block_size : int or None
+        Rows of the blocks that are spread over them; None for what the engine chooses.
+    """
+
+    workers: int
+    threads: int
+    memory: int | None
+    block_size: int | None
+
+
 class Engine(Protocol):
     """Computes with Gaussian processes on some hardware.
 
     What computes raises `InsufficientMemoryError` before it takes memory that there isn't, or more
     than the problem's limit.
     """
+
+    def cluster(self) -> Cluster | None:
+        """Return the machines that compute; None for this one alone."""
 
     def ensure_memory(self, problem: Problem, objective: Objective) -> None:
         """Raise `InsufficientMemoryError` if `differentiate` would."""

@@ -15,6 +15,7 @@ from gprat._validation import Float64Array, FloatArray
 from gprat.engines.base import (
     Adjoint,
     Clipping,
+    Cluster,
     Derivatives,
     Objective,
     Posterior,
@@ -73,6 +74,10 @@ _PRECISIONS: dict[Any, Any] = {
 
 class CpuEngine:
     """Tiled linear algebra as a task graph on all processors; see `gprat.engines.base.Engine`."""
+
+    def cluster(self) -> Cluster | None:
+        """Return None: this machine alone computes."""
+        return None
 
     def ensure_memory(self, problem: Problem, objective: Objective) -> None:
         """Raise `InsufficientMemoryError` if `differentiate` would."""

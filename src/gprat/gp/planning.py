@@ -85,17 +85,16 @@ class Planning(ModelState):
             "latency": latency,
             "disk_bandwidth": disk_bandwidth,
         }
-        if (describe := getattr(self._engine, "workers", None)) is not None:
-            workers, threads, memory = describe()
+        if (cluster := self._engine.cluster()) is not None:
             return planning.plan(
                 n,
                 d,
                 m,
-                workers=workers,
-                threads=min(self._threads or threads, threads),
-                memory=memory,
+                workers=cluster.workers,
+                threads=min(self._threads or cluster.threads, cluster.threads),
+                memory=cluster.memory,
                 tile_size=self.tile_size,
-                block_size=getattr(self._engine, "block_size", None) or "auto",
+                block_size=cluster.block_size or "auto",
                 **sizes,
                 **network,
             )

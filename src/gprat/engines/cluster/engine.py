@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gprat._validation import Float64Array, FloatArray, check_positive_integer
-from gprat.engines.base import Adjoint, Objective, Posterior, Problem
+from gprat.engines.base import Adjoint, Cluster, Objective, Posterior, Problem
 from gprat.engines.calls import ensure_fits, is_long
 from gprat.engines.checks import check_factor, check_input_derivatives, damaged_factor
 from gprat.engines.cluster.adjoint import differentiate_likelihood
@@ -94,14 +94,11 @@ class ClusterEngine:
         """Rows of a block; None if they are chosen."""
         return self._block_size
 
-    def workers(self) -> tuple[int, int, int | None]:
-        """Return how many workers there are, the threads and the bytes that each has at least.
-
-        None for the bytes if a worker has no limit.
-        """
+    def cluster(self) -> Cluster:
+        """Return the workers that there are."""
         threads = self._threads()
         room = None if self._memory is None else min(w.memory for w in self._memory)
-        return len(threads), min(threads), room
+        return Cluster(len(threads), min(threads), room, self._block_size)
 
     def _threads(self) -> list[int]:
         """Return the threads of each worker, of which there is one at least."""
