@@ -68,7 +68,7 @@ def test_installed(archive: Path, folder: Path, tests: list[str]) -> bool:
     environment = Environment(BUILD / "sdist" / "venv")
     # As users do: pip gets the build tools itself.
     environment.install(f"gprat[cli,parquet,plot] @ {archive.as_uri()}")
-    environment.install("pytest", "hypothesis", "threadpoolctl")
+    environment.install("pytest", "hypothesis", "safetensors", "threadpoolctl")
     with tarfile.open(archive) as members:
         members.extractall(folder, filter="data")
     (unpacked,) = (path for path in folder.iterdir() if path.is_dir())

@@ -126,7 +126,7 @@ def test_first_value_that_is_not_finite_is_named(rng, value, position):
 
 
 def test_search_for_nonfinite_values_goes_through_all_blocks(monkeypatch, rng):
-    monkeypatch.setattr(validation, "_BLOCK_ENTRIES", 6)
+    monkeypatch.setattr("gprat._validation.arrays._BLOCK_ENTRIES", 6)
     X = rng.normal(size=(11, 3))
     X[10, 1] = np.nan
     with pytest.raises(InvalidInputError, match="NaN at row 10 column 1"):
