@@ -25,6 +25,11 @@ def cluster():
         yield cluster
 
 
+def nap(value):
+    time.sleep(0.1)
+    return value
+
+
 def everything(gp, Xs):
     value, gradient = gp.log_marginal_likelihood(gp.theta, eval_gradient=True)
     return np.concatenate([[value], gradient, *gp.predict_with_uncertainty(Xs)])
@@ -51,6 +56,21 @@ def test_a_killed_worker_costs_time_and_no_bit(cluster):
             finally:
                 killer.join()
             client.wait_for_workers(3)
+
+
+def test_tasks_outlive_all_workers_at_once(cluster):
+    with Client(cluster) as client, ClusterEngine(client).graph("test", 100) as graph:
+        naps = [graph.add("nap", (i,), nap, i, at=(i, i), rank=i) for i in range(30)]
+        graph.submit()
+        time.sleep(0.5)
+        for pid in client.run(os.getpid).values():
+            os.kill(pid, signal.SIGKILL)
+        results = []
+        # Where it waits for ever, the thread ends with the client.
+        waiting = threading.Thread(target=lambda: results.extend(graph.results(naps)))
+        waiting.start()
+        waiting.join(120.0)
+        assert results == list(range(30))
 
 
 def test_a_lost_scheduler_is_an_error_that_leaves_the_model(cluster):

@@ -19,6 +19,7 @@ __all__ = [
     "check_workers",
     "failures_of_cluster_explained",
     "release_in_order",
+    "teach_scheduler",
 ]
 
 _MANY = 3
@@ -97,6 +98,13 @@ def check_workers(client: Client) -> list[str]:
             f'there: pip install "gprat[cluster]=={ours}"'
         )
     return list(found)
+
+
+def teach_scheduler(client: Client) -> None:
+    """Give the scheduler the plugin that tasks with owners need, if it hasn't got it."""
+    from gprat.engines.cluster.scheduling import OwnersThatAreGone
+
+    client.register_plugin(OwnersThatAreGone())
 
 
 @contextmanager

@@ -13,7 +13,12 @@ from gprat.engines.base import Adjoint, Cluster, Objective, Posterior, Problem
 from gprat.engines.calls import ensure_fits, is_long
 from gprat.engines.checks import check_factor, check_input_derivatives, damaged_factor
 from gprat.engines.cluster.adjoint import differentiate_likelihood
-from gprat.engines.cluster.client import check_client, check_workers, failures_of_cluster_explained
+from gprat.engines.cluster.client import (
+    check_client,
+    check_workers,
+    failures_of_cluster_explained,
+    teach_scheduler,
+)
 from gprat.engines.cluster.conditioned import KnownFactor, failures_explained
 from gprat.engines.cluster.conditioning import add_conditioning, add_factor
 from gprat.engines.cluster.factor import Blocks
@@ -86,6 +91,7 @@ class ClusterEngine:
             workers = frozenset(client.nthreads())
             if not workers or workers - self._checked:
                 self._checked = workers = frozenset(check_workers(client))
+                teach_scheduler(client)
                 self._memory = find_memory(client, with_disk=False)
         return Grid.of(list(workers))
 
