@@ -358,7 +358,7 @@ def test_no_more_is_taken_than_was_asked_for():
         [sys.executable, "-c", MEASURE],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert completed.returncode == 0, completed.stdout + completed.stderr

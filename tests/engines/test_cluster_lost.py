@@ -89,6 +89,22 @@ def test_tasks_that_come_in_the_midst_of_a_restart_are_computed_or_cancelled(clu
             assert made.key in client.futures or made.submitted.cancelled()
 
 
+def test_ctrl_c_is_not_lost_where_a_future_dies(client):
+    class Dying:
+        def __del__(self):
+            raise KeyboardInterrupt
+
+    def interrupted():
+        with BlockGraph(client, Grid.of(list(client.nthreads())), "test"):
+            Dying()
+            time.sleep(10.0)
+
+    hook = sys.unraisablehook
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert sys.unraisablehook is hook
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for this process alone")
 def test_dask_does_not_report_an_interruption(cluster, caplog):
     def interrupted(client):

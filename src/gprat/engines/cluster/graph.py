@@ -5,13 +5,14 @@ from __future__ import annotations
 import uuid
 import weakref
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from gprat.engines.cluster.client import failures_of_cluster_explained, release_in_order
 from gprat.engines.cluster.failures import BlockFailedError, failure_among
 from gprat.engines.cluster.futures import Future, Key, Submitted
+from gprat.engines.cluster.interruption import interruptions_kept
 from gprat.engines.cluster.layout import Grid
 from gprat.engines.cluster.progress import Progress
 from gprat.engines.cluster.tasks import call, open_arguments
@@ -72,11 +73,13 @@ class BlockGraph:
         self._wanted: list[Key] = []
         self._progress = Progress(title) if is_long else None
         self._recording = Recording.wanted(client)
+        self._interruptions = ExitStack()
 
     def __enter__(self) -> BlockGraph:
         if self._recording is not None:
             with failures_of_cluster_explained():
                 self._recording.begin()
+        self._interruptions.enter_context(interruptions_kept())
         return self
 
     def __exit__(
@@ -85,6 +88,10 @@ class BlockGraph:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        with self._interruptions:
+            self._end(error)
+
+    def _end(self, error: BaseException | None) -> None:
         if error is not None and not isinstance(error, BlockFailedError):
             # Not Client.cancel: it breaks the connection where one of them has been released.
             for entry in self._submitted:
