@@ -30,6 +30,10 @@ def nap(value):
     return value
 
 
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def everything(gp, Xs):
     value, gradient = gp.log_marginal_likelihood(gp.theta, eval_gradient=True)
     return np.concatenate([[value], gradient, *gp.predict_with_uncertainty(Xs)])
@@ -71,6 +75,26 @@ def test_tasks_outlive_all_workers_at_once(cluster):
         waiting.start()
         waiting.join(120.0)
         assert results == list(range(30))
+
+
+def test_a_block_that_kills_its_workers_is_an_error(cluster):
+    with Client(cluster) as client:
+        client.run_on_scheduler(
+            lambda dask_scheduler: setattr(dask_scheduler, "allowed_failures", 0)
+        )
+        with ClusterEngine(client).graph("test", 100) as graph:
+            fatal = graph.add("fatal", (), die, at=(0, 0), rank=0)
+            with pytest.raises(ClusterError, match="lost every worker that tried"):
+                graph.results([fatal])
+
+
+def test_a_cluster_without_workers_is_an_error(cluster):
+    with Client(cluster) as client:
+        cluster.scale(0)
+        while client.nthreads():
+            time.sleep(0.1)
+        with pytest.raises(ClusterError, match="has no worker"):
+            GP(np.zeros((1, 1)), np.ones(1), noise=0.1, engine="cluster", client=client)
 
 
 def test_a_lost_scheduler_is_an_error_that_leaves_the_model(cluster):
