@@ -76,7 +76,7 @@ fuzz-loaders: $(VENV)/test
 ## The documentation, as HTML in build/docs. A warning is an error.
 docs: $(VENV)/docs
 	rm -rf docs/api/generated
-	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
+	$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning --keep-going docs build/docs
 	@echo build/docs/index.html
 
 ## Every study of speed and memory, measured on this machine, and the page that shows them.
