@@ -46,7 +46,7 @@ def run(
     Raises
     ------
     subprocess.CalledProcessError
-        If it ended otherwise than well. What it printed is there to be read.
+        If it ended otherwise than well. What it printed is printed then.
     """
     settings = {
         "TSAN_OPTIONS": f"suppressions={_SUPPRESSIONS} halt_on_error=1",
@@ -61,8 +61,10 @@ def run(
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
-        check=True,
     )
+    if finished.returncode:
+        print(finished.stdout)
+    finished.check_returncode()
     lines = finished.stdout.strip().splitlines()
     figures = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
     return dict(figures)

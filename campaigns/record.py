@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["RESULTS", "write_result"]
+__all__ = ["RESULTS", "read_result", "write_result"]
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -43,6 +43,16 @@ def write_result(name: str, figures: dict[str, Any], folder: Path = RESULTS) -> 
     path = folder / f"{name}.json"
     path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
+
+
+def read_result(name: str, folder: Path = RESULTS) -> dict[str, Any]:
+    """Return what a campaign recorded of the commit that is checked out; nothing of another."""
+    try:
+        record: dict[str, Any] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    is_of_this = record["commit"].removesuffix("-dirty") == _commit().removesuffix("-dirty")
+    return record if is_of_this else {}
 
 
 def _machine() -> dict[str, Any]:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from campaigns.native import ROOT, build, run
-from campaigns.record import write_result
+from campaigns.record import read_result, write_result
 
 __all__ = ["PLANTED", "SANITIZERS", "sanitize"]
 
@@ -111,7 +111,9 @@ def main() -> None:
     arguments = parser.parse_args()
     seed = secrets.randbelow(1 << 40) if arguments.seed is None else arguments.seed
     table = Table("sanitizer", "tests", "graphs", "operations", "seconds", title="Sanitizers")
-    results: dict[str, Any] = {"seed": seed}
+    # What other sanitizers found in the same code stays.
+    recorded = read_result("sanitize")
+    results: dict[str, Any] = {name: recorded[name] for name in choices if name in recorded}
     for name in arguments.sanitizers or choices:
         if name == "python":
             results[name] = sanitize_python()
@@ -121,12 +123,13 @@ def main() -> None:
             results[name] = sanitize(
                 SANITIZERS[name], seed, tests=_TESTS, stress=stress, faults=faults
             )
+        path = write_result("sanitize", {"seed": seed, **results})
         counted = results[name].get("stress", {})
         tests = results[name].get("tests", results[name].get("passed"))
         figures = (tests, counted.get("graphs", ""), counted.get("operations", ""))
         table.add_row(name, *map(str, figures), str(results[name]["seconds"]))
     Console().print(table)
-    print(write_result("sanitize", results))
+    print(path)
 
 
 if __name__ == "__main__":
