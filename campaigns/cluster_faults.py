@@ -44,9 +44,8 @@ from gprat.exceptions import ClusterError
 __all__ = ["Campaign", "lose_schedulers", "main"]
 
 WORKERS = 3
-# A trial takes seconds. But a worker that is killed while it starts may be given up by its nanny,
-# and the cluster waits for minutes before it starts another.
-_LONGEST = 900
+# A trial takes seconds; a worker that comes back takes some more, on a busy machine far more.
+_LONGEST = 400
 # Seconds in which workers must have ended what they were at.
 _IDLE = 20.0
 

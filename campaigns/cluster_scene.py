@@ -153,8 +153,9 @@ def started(workers: int, workload: Workload) -> Iterator[Scene]:
     """Start a cluster of processes with one thread each, and ask all questions."""
     # What Dask was waiting for when it was told to stop is reported there.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-    # Else one that is killed is given up if it takes longer to be there again.
-    patience = {"distributed.deploy.lost-worker-timeout": f"{_STARTS}s"}
+    # So long after a worker was lost, Dask gives it up if it is not there; but here it may have been
+    # killed once more just then.
+    patience = {"distributed.deploy.lost-worker-timeout": "24h"}
     with (
         dask.config.set(patience),
         LocalCluster(
