@@ -153,8 +153,8 @@ def started(workers: int, workload: Workload) -> Iterator[Scene]:
     """Start a cluster of processes with one thread each, and ask all questions."""
     # What Dask was waiting for when it was told to stop is reported there.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-    # So long after a worker was lost, Dask gives it up if it is not there; but here it may just have
-    # been killed once more.
+    # So long after a worker was lost, Dask gives it up if it is not there; but here it may just
+    # have been killed once more.
     patience = {"distributed.deploy.lost-worker-timeout": "24h"}
     with (
         dask.config.set(patience),
