@@ -124,12 +124,13 @@ def allocations(figures: Figures) -> str:
 
 
 def coverage(figures: Figures) -> str:
-    """Return the share of lines of each language."""
-    return "; ".join(
+    """Return the share of lines of each language, and whether tests failed meanwhile."""
+    shares = "; ".join(
         f"{figures[key]['per_cent']} % of {figures[key]['lines']:,} lines of {name}, with "
         f"{figures[key]['excluded']} left out"
         for key, name in (("python", "Python"), ("c++", "C++"))
     )
+    return shares if figures["tests_passed"] else f"{shares}; some tests failed"
 
 
 def versions(figures: Figures) -> str:
