@@ -135,7 +135,7 @@ CALLS = {
     "kernel": lambda value: GPBatch(X, Y, value),
     "noise": lambda value: GPBatch(X, Y, noise=value),
     "noise_bounds": lambda value: GPBatch(X, Y, noise_bounds=value),
-    "mean": lambda value: GPBatch(X, Y, mean=value).predict(X),
+    "mean": lambda value: GPBatch(X, Y, mean="zero" if callable(value) else value).predict(X),
     "priors": lambda value: GPBatch(X, Y, priors=value).loss(),
     "on_failure": lambda value: GPBatch(X, Y, on_failure=value),
     "dtype": lambda value: GPBatch(X, Y, dtype=value),

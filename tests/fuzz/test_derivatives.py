@@ -126,7 +126,9 @@ CALLS = {
     "coefficients": lambda value: LINEAR.condition(X, Y, mean_coefficients=value).predict_mean(X),
     "wanted": lambda value: PLAIN.log_marginal_likelihood(X, Y, wanted=value),
     "kernel": lambda value: Regression(value).condition(X, Y).predict_mean(X),
-    "mean": lambda value: Regression(RBF(), mean=value).condition(X, Y).predict_mean(X),
+    "mean": lambda value: (
+        Regression(RBF(), mean="zero" if callable(value) else value).condition(X, Y).predict_mean(X)
+    ),
     "tile_size": lambda value: Regression(RBF(), tile_size=value).condition(X, Y).predict_mean(X),
     "threads": lambda value: Regression(RBF(), threads=value).condition(X, Y).predict_mean(X),
     "memory_limit": lambda value: Regression(RBF(), memory_limit=value).check(X, Y),

@@ -233,3 +233,25 @@ def test_errors_too_large_to_square_are_infinite():
     found = diagnose_predictions([1e300], [0.0], [1e-10])
     assert found.rmse == np.inf
     assert found.mae == 1e300
+
+
+class _Refuses:
+    """Has a length, but no array."""
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, item):
+        raise RuntimeError("no items")
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("no array")
+
+
+@pytest.mark.parametrize("values", [[_Refuses()], _Refuses()])
+def test_batches_of_what_is_no_array(values):
+    with pytest.raises(InvalidInputError, match="X must be"):
+        gprat.GPBatch(values, [[0.0, 1.0]])
+    model = gprat.GPBatch([[[0.0], [1.0]]], [[0.0, 1.0]])
+    with pytest.raises(InvalidInputError, match="X must be"):
+        model.predict(values)

@@ -206,5 +206,6 @@ def _is_list_of(values: Any, ndim: int) -> bool:
         return False
     try:
         return np.ndim(values[0]) == ndim
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):
+        # What is no array is refused where arrays are made.
         return False
