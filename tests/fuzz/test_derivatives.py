@@ -14,7 +14,7 @@ from fuzz.strategies_models import recipes
 from fuzz.test_extremes import absurd_numbers
 from gprat import GP
 from gprat.differentiation import Conditioned, Regression, Wanted
-from gprat.exceptions import UnsupportedKernelError
+from gprat.exceptions import RoundingWarning, UnsupportedKernelError
 from gprat.kernels import RBF, DotProduct
 
 EVERYTHING = ~Wanted.MEAN_COEFFICIENTS
@@ -85,6 +85,7 @@ def test_absurd_data_have_derivatives(recipe):
 def _check_range(recipe):
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
+        warnings.simplefilter("ignore", RoundingWarning)
         with documented():
             for name, values in _everything(recipe).items():
                 is_right = np.isfinite(values) | (name == "value" and np.isneginf(values))

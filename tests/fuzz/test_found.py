@@ -14,6 +14,7 @@ from gprat.diagnostics import diagnose_predictions
 from gprat.exceptions import (
     DataWarning,
     InvalidInputError,
+    RankDeficientTrendError,
     ResultOverflowError,
     UnsupportedTypeError,
 )
@@ -255,3 +256,13 @@ def test_batches_of_what_is_no_array(values):
     model = gprat.GPBatch([[[0.0], [1.0]]], [[0.0, 1.0]])
     with pytest.raises(InvalidInputError, match="X must be"):
         model.predict(values)
+
+
+@pytest.mark.parametrize("tile_size", [1, 2, 4])
+def test_a_trend_that_few_points_do_not_decide(tile_size):
+    """With tiles of one row the factor's rounding hid that there are two distinct points."""
+    points = [[2.0, 1.0], [2.0, 1.0], [0.0, 2.0], [2.0, 1.0]]
+    kernel = ArcCosine(order=2, bias_variance=1.0, weight_variance=2.0)
+    model = GP(points, np.zeros(4), kernel, noise=0.5, mean="linear", tile_size=tile_size)
+    with pytest.raises(RankDeficientTrendError):
+        model.log_marginal_likelihood()

@@ -45,10 +45,15 @@ void copy_targets(const Problem<T>& problem, index_t begin, MatrixView<T> rows) 
     }
 }
 
+/// Rounding of a column of L⁻¹H beside what its rows contribute: the factor's, which few rows have
+/// too.
+constexpr index_t rounding_of_the_factor = 32;
+
 /// A column of L⁻¹H that those before it explain to within rounding has no coefficient of its own.
 template <class T>
 void check_rank(MatrixView<const T> r, index_t rows) {
-    const double rounding = static_cast<double>(rows) * std::numeric_limits<T>::epsilon();
+    const double rounding =
+        static_cast<double>(rows + rounding_of_the_factor) * std::numeric_limits<T>::epsilon();
     for (index_t j = 0; j < r.cols; ++j) {
         double squares = 0.0;
         for (index_t i = 0; i <= j; ++i)

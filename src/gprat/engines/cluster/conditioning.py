@@ -30,6 +30,9 @@ __all__ = [
     "share_points",
 ]
 
+# As in the core: conditioning.cpp.
+_ROUNDING_OF_THE_FACTOR = 32
+
 
 @dataclass(frozen=True, eq=False)
 class Trend:
@@ -189,7 +192,7 @@ def _project_trend(model: Model, solved: Sequence[FloatArray]) -> Trend | RankDe
 
 def _dependent_column(R: FloatArray, rows: int) -> int | None:
     """Return the first column of L⁻¹H that those before it explain to within rounding."""
-    rounding = rows * float(np.finfo(R.dtype).eps)
+    rounding = (rows + _ROUNDING_OF_THE_FACTOR) * float(np.finfo(R.dtype).eps)
     norms = np.linalg.norm(R.astype(np.float64), axis=0)
     # Written so that NaN fails.
     is_independent = np.diagonal(R) > rounding * norms
